@@ -1,0 +1,1 @@
+"""The commands, one file each; `dicom_node.cli` puts them together."""

@@ -1,0 +1,29 @@
+"""`dicom-node check`: is all well?"""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from dicom_node.command_line.terminal import ConfigOption, err, load_settings, out
+from dicom_node.operating.doctor import Verdict, examine
+
+_STYLES = {Verdict.GOOD: "green", Verdict.FAILED: "bold red", Verdict.NOTE: "dim"}
+
+
+def check(config: ConfigOption) -> None:
+    """Check settings, disk, model with its golden answer, port, destinations (C-ECHO) and peers.
+
+    Works beside a running node and without one. Exit status 1 when something failed.
+    """
+    settings = load_settings(config)
+    table = Table("", "", "", box=None, show_header=False)
+    table.add_row("settings", "[green]good[/]", str(config))
+    failed = 0
+    with err.status("checking") if err.is_terminal else err.capture():
+        for line in examine(settings):
+            failed += line.verdict is Verdict.FAILED
+            table.add_row(line.what, f"[{_STYLES[line.verdict]}]{line.verdict}[/]", line.said)
+    out.print(table)
+    if failed:
+        raise typer.Exit(1)

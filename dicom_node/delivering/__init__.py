@@ -1,0 +1,1 @@
+"""Giving results to destinations and judging every response."""

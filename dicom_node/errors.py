@@ -1,0 +1,62 @@
+"""What can go wrong in the node; each leaf is permanent or transient.
+
+NodeError
+├── SettingsError             a settings file that cannot be used           (permanent)
+├── SpoolError                bytes could not be made safe on disk          (transient)
+│   └── NoRoomError           less disk free than `minimum_free_gb`         (transient)
+├── LedgerError               the database did not take it                  (transient)
+├── CompositionError          a result object could not be built            (permanent)
+└── DeliveryError             a destination did not take an object
+    ├── DestinationDownError  no association, no answer, an abort           (transient)
+    └── ObjectRefusedError    a C-STORE status that says no, or no accepted context
+"""
+
+from __future__ import annotations
+
+
+class NodeError(Exception):
+    """Base of all errors of this package."""
+
+    transient = False
+
+
+class SettingsError(NodeError):
+    """A settings file that cannot be used; the message names file, key, value and remedy."""
+
+
+class SpoolError(NodeError):
+    """The bytes could not be made safe on disk."""
+
+    transient = True
+
+
+class NoRoomError(SpoolError):
+    """Less disk is free than the settings demand: A700 until there is room."""
+
+
+class LedgerError(NodeError):
+    """The database did not take it."""
+
+    transient = True
+
+
+class CompositionError(NodeError):
+    """A result object could not be built from this source; the message says what is wrong with it."""
+
+
+class DeliveryError(NodeError):
+    """A destination did not take an object."""
+
+
+class DestinationDownError(DeliveryError):
+    """No association, no answer or an abort: tried again later."""
+
+    transient = True
+
+
+class ObjectRefusedError(DeliveryError):
+    """The destination said no to this object: `status` is its answer, None without an accepted context."""
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status

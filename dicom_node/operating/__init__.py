@@ -1,0 +1,1 @@
+"""What administrators use: checks, the demo, phantoms."""

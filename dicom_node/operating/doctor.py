@@ -1,0 +1,158 @@
+"""Is all well? One finding per thing that must be right, in the order in which a radiograph meets them."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from dicom_node.delivering.verification import verify
+from dicom_node.errors import NodeError
+from dicom_node.settings import Destination, Settings
+from dicom_node.work.job_list import JobList
+from dicom_node.work.ledger import DATABASE_NAME, Ledger
+
+
+class Verdict(StrEnum):
+    """`NOTE` is for reading only: it fails nothing."""
+
+    GOOD = "good"
+    FAILED = "failed"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One line of the examination."""
+
+    what: str
+    verdict: Verdict
+    said: str
+
+
+def examine(settings: Settings) -> Iterator[Examined]:
+    """Everything that `check` shows, one after the other as it is found."""
+    yield _disk(settings)
+    yield _model(settings)
+    yield _port(settings)
+    for place in settings.destinations:
+        yield _destination(settings, place)
+    yield from _ledger(settings)
+
+
+def _disk(settings: Settings) -> Examined:
+    data = settings.node.data
+    existing = next(folder for folder in (data, *data.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    least = settings.retention.minimum_free_gb
+    said = f"{data}: {free:.1f} GB free"
+    if free < least:
+        return Examined(
+            "disk",
+            Verdict.FAILED,
+            f"{said}, retention.minimum_free_gb is {least:g}: make room, else A700",
+        )
+    return Examined("disk", Verdict.GOOD, said)
+
+
+def _model(settings: Settings) -> Examined:
+    from pipeline.analysis import Analyzer
+    from pipeline.errors import PipelineError
+
+    try:
+        analyzer = Analyzer.open(
+            settings.model.path,
+            fracture_threshold=settings.model.fracture_threshold,
+            doubt_threshold=settings.model.doubt_threshold,
+            threads=settings.model.threads,
+        )
+    except PipelineError as error:
+        return Examined("model", Verdict.FAILED, str(error))
+    model, points = analyzer.identity, analyzer.thresholds
+    return Examined(
+        "model",
+        Verdict.GOOD,
+        f"{model.name} {model.version}, {model.engine}, golden answer given; "
+        f"fracture from {points.fracture:.3f}, doubt from {points.doubt:.3f}",
+    )
+
+
+def _port(settings: Settings) -> Examined:
+    """Free, or held by this node: told apart by a C-ECHO."""
+    node = settings.node
+    host = "127.0.0.1" if node.address == "0.0.0.0" else node.address  # noqa: S104 - a comparison
+    where = f"{node.address}:{node.port}"
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, node.port))
+        except OSError as error:
+            busy = error
+        else:
+            return Examined("port", Verdict.NOTE, f"{where} is free: the node is not running")
+    title = next(iter(node.called))
+    calling = settings.peers[0].ae_title if settings.peers else "CHECK"
+    answer = verify(
+        Destination(name="self", ae_title=title, host=host, port=node.port, timeout_seconds=5), calling
+    )
+    if answer.answered:
+        return Examined(
+            "port", Verdict.GOOD, f"{where}: the node answers in {answer.milliseconds or 0:.0f} ms"
+        )
+    rejected = "rejected" in answer.reason
+    said = f"{where} is taken ({busy.strerror}); as {calling!r}: {answer.reason}"
+    return Examined("port", Verdict.NOTE if rejected else Verdict.FAILED, said)
+
+
+def _destination(settings: Settings, place: Destination) -> Examined:
+    calling = settings.calling_ae_title(place)
+    answer = verify(place, calling)
+    where = f"{place.ae_title}@{place.host}:{place.port}"
+    if answer.answered:
+        return Examined(
+            f"destination {place.name}",
+            Verdict.GOOD,
+            f"{where} answers in {answer.milliseconds or 0:.0f} ms",
+        )
+    return Examined(f"destination {place.name}", Verdict.FAILED, f"{where}: {answer.reason}")
+
+
+def _ledger(settings: Settings) -> Iterator[Examined]:
+    if not (settings.node.data / DATABASE_NAME).is_file():
+        yield Examined("ledger", Verdict.NOTE, "not there yet; `dicom-node serve` makes it")
+        return
+    try:
+        ledger = Ledger.open(settings.node.data)
+        jobs = JobList(ledger)
+        going_on = jobs.unfinished()
+        seen = {line.calling_ae_title: line for line in jobs.peers()}
+        parked = jobs.parked()
+    except NodeError as error:
+        yield Examined("ledger", Verdict.FAILED, str(error))
+        return
+    said = f"{going_on} in work"
+    yield Examined(
+        "ledger",
+        Verdict.GOOD,
+        f"{said}, {parked} parked deliveries (`dicom-node jobs list --state parked`)"
+        if parked
+        else said,
+    )
+    for title in [peer.ae_title for peer in settings.peers] or sorted(seen):
+        line = seen.get(title)
+        if line is None:
+            yield Examined(f"peer {title}", Verdict.NOTE, "has not associated yet")
+            continue
+        came = "accepted" if line.accepted else f"rejected: {line.reason}"
+        yield Examined(
+            f"peer {title}", Verdict.NOTE,
+            f"last seen {_local(line.at)} from {line.address}, {came}, {line.stored} stored, {line.refused} refused",
+        )  # fmt: skip
+    ledger.close()
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,1 @@
+"""Taking radiographs in: admission, the Storage SCP, the spool."""

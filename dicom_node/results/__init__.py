@@ -1,0 +1,1 @@
+"""What goes back to the archive: one room per kind of object."""

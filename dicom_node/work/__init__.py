@@ -1,0 +1,1 @@
+"""Durable work: the ledger, the engine, and what each process does with a job."""

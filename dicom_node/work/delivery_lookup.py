@@ -1,0 +1,30 @@
+"""What a delivery is of: its destination, its study's revision."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from dicom_node.work.ledger import Ledger
+from dicom_node.work.tables import delivery, result_object
+
+
+class DeliveryLookup:
+    """Questions about one delivery."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def destination_of(self, delivery_id: str) -> str | None:
+        """The destination's name; None if the delivery is gone."""
+        with self._ledger.read() as connection:
+            found = select(delivery.c.destination).where(delivery.c.id == delivery_id)
+            return connection.execute(found).scalar()
+
+    def report_of(self, sop_instance_uid: str) -> tuple[str, int] | None:
+        """Study and revision of a report; None if the object is no report."""
+        with self._ledger.read() as connection:
+            found = select(result_object).where(
+                result_object.c.sop_instance_uid == sop_instance_uid, result_object.c.kind == "sr"
+            )
+            row = connection.execute(found).first()
+        return None if row is None else (row.study_instance_uid, row.revision)

@@ -1,0 +1,87 @@
+"""What people may do with a job: try again, or take it back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import or_, select, update
+
+from dicom_node.records import DeliveryState
+from dicom_node.work.deliveries import DELIVER, DeliveryQueue
+from dicom_node.work.engine import WorkEngine
+from dicom_node.work.intake import ANALYSE
+from dicom_node.work.ledger import Ledger
+from dicom_node.work.readings import Readings
+from dicom_node.work.study_gathering import StudyGathering
+from dicom_node.work.tables import delivery, instance, result_object
+from pipeline.findings import NotProcessed
+
+
+class JobControl:
+    """Acts on one image and everything that was made of it."""
+
+    def __init__(self, ledger: Ledger, engine: WorkEngine) -> None:
+        self._ledger, self._engine = ledger, engine
+        self._deliveries = DeliveryQueue(ledger, engine)
+        self._readings = Readings(ledger, engine, self._deliveries)
+        self._gathering = StudyGathering(ledger, engine, self._deliveries)
+
+    def retry(self, instance_id: str, at: datetime, *, read_again: bool = False) -> str:
+        """Reads anew what could not be read or was cancelled, composes anew a report that failed, else sends
+        anew what did not arrive. With `read_again`, reads anew whatever it said."""
+        with self._ledger.read() as connection:
+            row = connection.execute(
+                select(instance.c.state, instance.c.reason, instance.c.study_instance_uid).where(
+                    instance.c.id == instance_id
+                )
+            ).one()
+        if row.state == "received":
+            return "still in work; nothing to retry"
+        failed = row.reason is not None and NotProcessed.of_code(row.reason).attempted
+        if read_again or failed or row.state == "cancelled":
+            self._readings.read_again(instance_id, at)
+            return "read again"
+        composed = self._gathering.compose_failed_again(row.study_instance_uid)
+        with self._ledger.transaction() as connection:
+            count = self._deliveries.wake(connection, instance_id, at)
+        if not count and not composed:
+            return "everything arrived; nothing to retry"
+        return f"{count} deliveries go again" + (", the report is composed again" if composed else "")
+
+    def cancel(self, instance_id: str, at: datetime) -> str:
+        """Takes back an image's reading and the deliveries made of it alone that have not ended."""
+        now = at.timestamp()
+        with self._ledger.transaction() as connection:
+            reading = connection.execute(
+                update(instance)
+                .where(instance.c.id == instance_id, instance.c.state == "received")
+                .values(state="cancelled", finished_at=now, detail="cancelled")
+                .returning(instance.c.round)
+            ).first()
+            own = select(result_object.c.sop_instance_uid).where(
+                result_object.c.instance_id == instance_id
+            )
+            sending = connection.execute(
+                update(delivery)
+                .where(
+                    delivery.c.sop_instance_uid.in_(own),
+                    or_(*(delivery.c.state == state for state in _CANCELLABLE)),
+                )
+                .values(
+                    state=DeliveryState.CANCELLED,
+                    ended_at=now,
+                    next_attempt_at=None,
+                    detail="cancelled",
+                )
+                .returning(delivery.c.id, delivery.c.round)
+            ).all()
+        work = [f"{DELIVER}:{row.id}:{row.round}" for row in sending]
+        if reading is not None:
+            work.append(f"{ANALYSE}:{instance_id}:{reading.round}")
+        self._engine.cancel(work)
+        if not work:
+            return "nothing left to cancel"
+        return f"cancelled: {'reading, ' if reading else ''}{len(sending)} deliveries"
+
+
+_CANCELLABLE = (DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.PARKED)

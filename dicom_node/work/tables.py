@@ -1,0 +1,150 @@
+"""The ledger's tables: what people see, written in the same transactions as the work they describe.
+
+Times are seconds since the epoch, UTC. Nothing here holds a patient's name.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_at", Float, nullable=False),
+)
+
+# One row per bytes received of a SOP Instance; `is_current` marks the reading that stands.
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sop_instance_uid", Text, nullable=False, index=True),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("study_instance_uid", Text, nullable=False, index=True),
+    Column("series_instance_uid", Text, nullable=False),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("bytes_digest", Text, nullable=False),
+    Column("byte_count", Integer, nullable=False),
+    Column("spool_path", Text, nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("called_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("received_at", Float, nullable=False, index=True),
+    Column("state", Text, nullable=False, index=True),
+    Column("round", Integer, nullable=False, default=1),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("revision", Integer),
+    Column("is_current", Integer, nullable=False, default=0),
+    Column("same_as", Text),
+    Column("pixel_digest", Text),
+    Column("header_digest", Text),
+    Column("findings", Text),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("model", Text),
+    Column("detail", Text, nullable=False, default=""),
+    Column("begun_at", Float),
+    Column("finished_at", Float),
+)
+
+# A study is open from the first image to the closing of its findings.
+study = Table(
+    "study",
+    metadata,
+    Column("study_instance_uid", Text, primary_key=True),
+    Column("opened_at", Float, index=True),
+    Column("last_received_at", Float, nullable=False),
+    Column("revision", Integer, nullable=False, default=0),
+)
+
+study_revision = Table(
+    "study_revision",
+    metadata,
+    Column("study_instance_uid", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("closed_at", Float, nullable=False),
+    Column("instance_ids", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("round", Integer, nullable=False, default=1),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("detail", Text, nullable=False, default=""),
+)
+
+# Destinations that want the same get the same object; a delivery is one object to one of them.
+result_object = Table(
+    "result_object",
+    metadata,
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("series_instance_uid", Text, nullable=False),
+    Column("study_instance_uid", Text, nullable=False, index=True),
+    Column("transfer_syntax_uid", Text, nullable=False),
+    Column("instance_id", Text, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("byte_count", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sop_instance_uid", Text, ForeignKey("result_object.sop_instance_uid"), nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("round", Integer, nullable=False, default=1),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("refusals", Integer, nullable=False, default=0),
+    Column("created_at", Float, nullable=False),
+    Column("trying_since", Float, nullable=False),
+    Column("next_attempt_at", Float),
+    Column("ended_at", Float),
+    Column("status", Integer),
+    Column("detail", Text, nullable=False, default=""),
+    Index("delivery_by_state", "state", "next_attempt_at"),
+    Index("delivery_by_object", "sop_instance_uid"),
+)
+
+# What a destination accepted when we last asked: a JSON list of SOP classes.
+destination_capability = Table(
+    "destination_capability",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("accepted", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+association = Table(
+    "association",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("calling_ae_title", Text, nullable=False, index=True),
+    Column("called_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+    Column("accepted", Integer, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("stored", Integer, nullable=False, default=0),
+    Column("refused", Integer, nullable=False, default=0),
+)
+
+# Instances that were refused, or taken and not kept: for people.
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)

@@ -1,0 +1,140 @@
+"""The door: `Analyzer.open().analyze(radiograph)` -> `ImageFindings`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Self
+
+from pipeline.classification import body_part, fracture_probability
+from pipeline.engines.engine import Engine
+from pipeline.engines.torch_engine import BF16_TOLERANCE, choose_engine
+from pipeline.errors import EngineError, ModelPackageError
+from pipeline.findings import ImageFindings, ModelIdentity, NotProcessed, Outcome, Thresholds
+from pipeline.golden import golden_batch, replay
+from pipeline.localization import find_regions
+from pipeline.model_input import make_model_input
+from pipeline.model_package import ModelPackage, default_package, load_package
+from pipeline.radiograph import Radiograph
+
+
+class Analyzer:
+    """Reads films with one verified model; keeps nothing of the last film."""
+
+    def __init__(
+        self, package: ModelPackage, engine: Engine, *, thresholds: Thresholds | None = None
+    ) -> None:
+        description = package.description
+        self._description = description
+        self._engine = engine
+        self.thresholds = thresholds or description.fracture.thresholds.thresholds()
+        self.identity = ModelIdentity(
+            description.name, description.version, package.digest, engine.name
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | None = None,
+        *,
+        fracture_threshold: float | None = None,
+        doubt_threshold: float | None = None,
+        threads: int = 0,
+    ) -> Self:
+        """Loads and verifies a package (the shipped one by default) and replays its golden input.
+
+        `threads`: 0 takes one per core. The thresholds replace the package's own.
+
+        Raises:
+            ModelPackageError: the package is damaged, the golden answer does not come back on this
+                machine, or the operating points contradict each other.
+        """
+        package = load_package(path or default_package())
+        thresholds = chosen_thresholds(package, fracture_threshold, doubt_threshold)
+        settings = package.description.input.settings()
+        batch = golden_batch(package.golden.pixels, settings)
+        engine = choose_engine(package.network(), batch, threads=threads)
+        refuse_wrong_answer(package, engine)
+        return cls(package, engine, thresholds=thresholds)
+
+    def analyze(self, radiograph: Radiograph) -> ImageFindings:
+        """Body part, fracture or not, and where.
+
+        Raises:
+            EngineError: the engine failed this time, or said something that is not a number.
+        """
+        given = make_model_input(
+            radiograph.pixels,
+            self._description.input.settings(),
+            mask=radiograph.mask,
+            pixel_aspect=radiograph.pixel_aspect,
+        )
+        said = self._engine.read(given.pixels[None])
+        logit = float(said.fracture[0])
+        if not math.isfinite(logit):
+            # No comparison holds for it, so it would pass as "no fracture".
+            raise EngineError(f"{self._engine.name}: the film's logit is {logit}")
+        probability = fracture_probability(logit, self._description.fracture)
+        outcome = self.thresholds.outcome(probability)
+        return ImageFindings(
+            outcome=outcome,
+            rows=radiograph.rows,
+            columns=radiograph.columns,
+            model=self.identity,
+            thresholds=self.thresholds,
+            fracture_probability=probability,
+            body_part=body_part(said.parts[0], self._description.body_parts),
+            regions=find_regions(
+                said.heat[0], logit, outcome, given.placement, self._description.regions
+            ),
+        )
+
+    def not_processed(
+        self, reason: NotProcessed, rows: int = 0, columns: int = 0, detail: str = ""
+    ) -> ImageFindings:
+        """The findings of a film that was not read, and why; `rows` and `columns` as far as known."""
+        return ImageFindings(
+            outcome=Outcome.NOT_PROCESSED,
+            rows=rows,
+            columns=columns,
+            model=self.identity,
+            thresholds=self.thresholds,
+            reason=reason,
+            detail=detail,
+        )
+
+
+def chosen_thresholds(package: ModelPackage, fracture: float | None, doubt: float | None) -> Thresholds:
+    """The package's operating points where none is given.
+
+    Raises:
+        ModelPackageError: doubt would lie above fracture.
+    """
+    own = package.description.fracture.thresholds
+    chosen = Thresholds(
+        own.fracture if fracture is None else fracture, own.doubt if doubt is None else doubt
+    )
+    if chosen.doubt > chosen.fracture:
+        raise ModelPackageError(
+            f"{package.folder}: doubt_threshold = {chosen.doubt} lies above fracture_threshold = "
+            f"{chosen.fracture}; the package has {own.doubt} and {own.fracture}: set both, doubt the lower"
+        )
+    return chosen
+
+
+def refuse_wrong_answer(package: ModelPackage, engine: Engine) -> None:
+    """Replays the golden input.
+
+    Raises:
+        ModelPackageError: the answer lies further off than the package tolerates.
+    """
+    tolerance = package.golden.answer.tolerance
+    if engine.name.endswith("bf16"):
+        tolerance = max(tolerance, BF16_TOLERANCE)
+    difference = replay(package.golden, package.description.input.settings(), engine)
+    if not difference <= tolerance:
+        raise ModelPackageError(
+            f"{package.folder / 'golden' / 'answer.json'}: {engine.name} answers {difference:.3g} away "
+            f"(in logits, {tolerance:.3g} is tolerated); this machine or its torch does not compute what "
+            "the package was published with: restore the package, or use the release's own versions"
+        )

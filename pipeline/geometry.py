@@ -1,0 +1,50 @@
+"""Where a point of the model's input lies in the film, and back.
+
+Coordinates are pixels from the outer corner of the first pixel; boxes are half-open
+`(x0, y0, x1, y1)`, as an SCOORD or a GSPS graphic with units PIXEL wants them (PS3.3 C.18.6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a film of `rows` x `columns` was laid into a square model input of `size` pixels.
+
+    A film's point (x, y) lies at (x * scale_x + left, y * scale_y + top) of the input. The two
+    scales differ only for films whose pixels are not square.
+    """
+
+    rows: int
+    columns: int
+    size: int
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+    def box_to_film(self, box: Box) -> Box:
+        """A box of the input in the film's pixels, clipped to the film."""
+        x0, y0, x1, y1 = box
+        return (
+            min(max((x0 - self.left) / self.scale_x, 0.0), float(self.columns)),
+            min(max((y0 - self.top) / self.scale_y, 0.0), float(self.rows)),
+            min(max((x1 - self.left) / self.scale_x, 0.0), float(self.columns)),
+            min(max((y1 - self.top) / self.scale_y, 0.0), float(self.rows)),
+        )
+
+
+def intersection_over_union(first: Box, second: Box) -> float:
+    """Overlap of two boxes from 0 (apart) to 1 (the same)."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    area = (first[2] - first[0]) * (first[3] - first[1])
+    area += (second[2] - second[0]) * (second[3] - second[1])
+    return shared / (area - shared)

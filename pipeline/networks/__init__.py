@@ -1,0 +1,1 @@
+"""The networks: one `nn.Module` each, nothing else."""

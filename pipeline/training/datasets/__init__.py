@@ -1,0 +1,1 @@
+"""Dataset layouts: each gives a tuple of `Film`."""

@@ -1,0 +1,211 @@
+"""Sending to archives: what is offered, what arrives, and what is said when nothing does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLosslessSV1
+
+from dicom_node.delivering.dicom_file import read_dicom_file
+from dicom_node.delivering.storage_scu import (
+    NATIVE,
+    REPORT_CLASSES,
+    SECONDARY_CAPTURE,
+    Remote,
+    Sender,
+    proposed_contexts,
+)
+from dicom_node.dimse_status import Judgement, StoreStatus, judge
+from dicom_node.errors import DestinationDownError, ObjectRefusedError
+from dicom_node.operating.small_archive import SmallArchive
+from tests.delivering.peers import destination, free_port, listener, storescp
+from tests.phantoms import encode, phantom
+
+CR = "1.2.840.10008.5.1.4.1.1.1"
+
+
+def data_set_of(file: bytes) -> bytes:
+    """Everything behind the File Meta Information."""
+    length = int.from_bytes(file[140:144], "little")
+    return file[144 + length :]
+
+
+def test_each_class_is_offered_explicit_and_implicit_and_compressed_apart() -> None:
+    """PS3.5 10.1: the native syntaxes always; a compressed one has a context of its own."""
+    contexts = proposed_contexts([(CR, JPEGLosslessSV1), (CR, ExplicitVRLittleEndian)])
+    offered = [
+        (str(one.abstract_syntax), [str(uid) for uid in one.transfer_syntax]) for one in contexts
+    ]
+    assert offered == [(CR, list(NATIVE)), (CR, [str(JPEGLosslessSV1)])]
+
+
+def test_an_archive_says_which_reports_it_takes(tmp_path: Path) -> None:
+    """All three SR classes are offered always, so that `accepted` tells."""
+    taken = frozenset({"1.2.840.10008.5.1.4.1.1.88.22", SECONDARY_CAPTURE})
+    with (
+        SmallArchive(tmp_path / "in", sop_classes=taken) as archive,
+        Sender(destination(archive.port), "FRACTURE") as sender,
+    ):
+        assert sender.accepted == taken
+    with (
+        SmallArchive(tmp_path / "all") as archive,
+        Sender(destination(archive.port), "FRACTURE") as sender,
+    ):
+        assert sender.accepted == {*REPORT_CLASSES, SECONDARY_CAPTURE}
+
+
+@pytest.mark.parametrize(
+    ("syntax", "prefers"),
+    [(ExplicitVRLittleEndian, "+xe"), (ImplicitVRLittleEndian, "+xi"), (JPEGLosslessSV1, "+xs")],
+)
+def test_dcmtk_gets_the_file_byte_for_byte(tmp_path: Path, syntax: str, prefers: str) -> None:
+    """In the file's own transfer syntax nothing is encoded anew."""
+    file = encode(phantom(), syntax)
+    with storescp(tmp_path / "in", prefers) as archive:
+        with Sender(destination(archive.port), "FRACTURE", [(CR, syntax)]) as sender:
+            status = sender.send(file)
+        (received,) = archive.files()
+        assert dcmread(received).file_meta.TransferSyntaxUID == syntax
+        assert data_set_of(received.read_bytes()) == data_set_of(file)
+    assert judge(status) is Judgement.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("have", "taken"),
+    [
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+    ],
+)
+def test_explicit_and_implicit_are_turned_into_one_another(
+    tmp_path: Path, have: str, taken: str
+) -> None:
+    """An archive that knows only the other gets the same values in its own."""
+    file = encode(phantom(), have)
+    with (
+        SmallArchive(tmp_path / "in", transfer_syntaxes=(taken,)) as archive,
+        Sender(destination(archive.port), "FRACTURE", [(CR, have)]) as sender,
+    ):
+        assert sender.send(file) == StoreStatus.SUCCESS
+        (arrival,) = archive.arrivals
+    arrived = dcmread(arrival.path)
+    assert arrived.file_meta.TransferSyntaxUID == taken
+    assert [(one.tag, one.value) for one in arrived if one.VR != "SQ"] == [
+        (one.tag, one.value) for one in phantom() if one.VR != "SQ"
+    ]
+
+
+def test_one_association_carries_many_objects(tmp_path: Path) -> None:
+    """From bytes and from paths, one after the other."""
+    path = tmp_path / "film.dcm"
+    path.write_bytes(encode(phantom(seed=2), ExplicitVRLittleEndian))
+    with (
+        SmallArchive(tmp_path / "in") as archive,
+        Sender(destination(archive.port), "FRACTURE", [(CR, ExplicitVRLittleEndian)]) as sender,
+    ):
+        assert sender.send(encode(phantom(), ExplicitVRLittleEndian)) == 0
+        assert sender.send(path) == 0
+        assert [one.path.name for one in archive.wait_for(2, 5)] == ["1_cr.dcm", "2_cr.dcm"]
+
+
+@pytest.mark.parametrize("status", [0xA700, 0x0110, 0xA900, 0xC123, 0xB000, 0x0122])
+def test_the_status_comes_back_as_it_is(tmp_path: Path, status: int) -> None:
+    """The caller judges: nothing is taken for success, and nothing is thrown away."""
+    with (
+        SmallArchive(tmp_path / "in", status=status) as archive,
+        Sender(destination(archive.port), "FRACTURE", [(CR, ExplicitVRLittleEndian)]) as sender,
+    ):
+        assert sender.send(encode(phantom(), ExplicitVRLittleEndian)) == status
+
+
+def test_a_class_that_is_not_taken_is_refused_without_a_status(tmp_path: Path) -> None:
+    """There is no context to send it under."""
+    with (
+        SmallArchive(tmp_path / "in") as archive,
+        Sender(destination(archive.port), "FRACTURE") as sender,
+        pytest.raises(ObjectRefusedError, match="does not accept") as caught,
+    ):
+        sender.send(encode(phantom(), ExplicitVRLittleEndian))
+    assert caught.value.status is None
+
+
+def test_compressed_pixels_are_not_sent_where_only_native_is_taken(tmp_path: Path) -> None:
+    """We do not decompress what we send; the message names the transfer syntax."""
+    with (
+        SmallArchive(tmp_path / "in") as archive,
+        Sender(destination(archive.port), "FRACTURE", [(CR, JPEGLosslessSV1)]) as sender,
+        pytest.raises(ObjectRefusedError, match="JPEG Lossless"),
+    ):
+        sender.send(encode(phantom(), JPEGLosslessSV1))
+
+
+def test_what_is_no_dicom_file_is_refused() -> None:
+    """Before anything is sent."""
+    for data in (b"", b"text", bytes(128) + b"DICM", bytes(200)):
+        with pytest.raises(ObjectRefusedError, match="not a DICOM file"):
+            read_dicom_file(data)
+
+
+# When there is no association
+
+
+def down(remote: Remote) -> str:
+    with pytest.raises(DestinationDownError) as caught, Sender(remote, "FRACTURE", [(CR, NATIVE[0])]):
+        pass
+    assert caught.value.transient
+    return str(caught.value)
+
+
+def test_nobody_there_is_said_in_words() -> None:
+    """Refused connection, unknown name: the person who set it up reads why."""
+    assert "connection refused" in down(Remote("ARCHIVE", "127.0.0.1", free_port(), 5))
+    message = down(Remote("ARCHIVE", "archive.invalid", 104, 5))
+    assert "archive.invalid" in message
+    assert "name" in message.lower()
+
+
+def test_a_rejection_is_said_in_words(tmp_path: Path) -> None:
+    """The archive's reason is in the message."""
+    with SmallArchive(tmp_path / "in", ae_title="OTHER") as archive:
+        message = down(Remote("ARCHIVE", "127.0.0.1", archive.port, 5))
+    assert "rejected the association" in message
+    assert "Called AE title not recognised" in message
+
+
+def test_a_peer_that_says_nothing_is_given_up_in_time() -> None:
+    """The timeout of the settings holds for the association."""
+    with listener(None) as port:
+        began = time.monotonic()
+        assert "no answer within 1 s" in down(Remote("ARCHIVE", "127.0.0.1", port, 1))
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400\r\n\r\n", b"\x07\x00\x00\x00\x00\x04\0\0\x02\0"]
+)
+def test_a_peer_that_closes_or_aborts_is_down(answer: bytes) -> None:
+    """Whatever else listens there: down, and no hang."""
+    with listener(answer) as port:
+        assert "127.0.0.1" in down(Remote("ARCHIVE", "127.0.0.1", port, 2))
+
+
+def test_no_class_accepted_is_down_and_says_so(tmp_path: Path) -> None:
+    """An association without any accepted context carries nothing."""
+    with SmallArchive(tmp_path / "in", sop_classes=frozenset()) as archive:
+        assert "none of the SOP classes" in down(Remote("ARCHIVE", "127.0.0.1", archive.port, 5))
+
+
+def test_an_archive_that_dies_in_between_is_down(tmp_path: Path) -> None:
+    """The next send raises; it does not hang, nor count as sent."""
+    with (
+        SmallArchive(tmp_path / "in") as archive,
+        Sender(destination(archive.port), "FRACTURE", [(CR, NATIVE[0])]) as sender,
+    ):
+        file = encode(phantom(), ExplicitVRLittleEndian)
+        assert sender.send(file) == 0
+        archive.stop()
+        with pytest.raises(DestinationDownError):
+            sender.send(file)
