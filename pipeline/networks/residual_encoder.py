@@ -1,4 +1,4 @@
-"""The residual CNN (He et al., 2016): features at four strides, body part and fracture from the last."""
+"""The residual CNN (He et al., 2016): features at four strides."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ class ResidualBlock(nn.Module):
         return torch.relu(inner + self.shortcut(features))
 
 
-class ResidualClassifier(nn.Module):
+class ResidualEncoder(nn.Module):
     """A stem to stride 4, then one stage of residual blocks per width, each halving the next."""
 
-    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...], parts: int) -> None:
+    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
         super().__init__()
+        self.widths = tuple(widths)
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 5, 2, 2, bias=False),
             nn.BatchNorm2d(widths[0]),
@@ -48,20 +49,11 @@ class ResidualClassifier(nn.Module):
             stages.append(nn.Sequential(*chain))
             before = width
         self.stages = nn.ModuleList(stages)
-        self.dropout = nn.Dropout(0.2)
-        self.part_head = nn.Linear(before * 2, parts)
-        self.fracture_head = nn.Linear(before * 2, 1)
 
-    def features(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor) -> list[Tensor]:
         """(N, 1, S, S) -> the stages' outputs, at strides 4, 8, 16, 32."""
         found, flow = [], self.stem(images)
         for stage in self.stages:
             flow = stage(flow)
             found.append(flow)
         return found
-
-    def heads(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N,) of a fracture and (N, parts) of the body parts, from the last stage."""
-        pooled = torch.cat([last.mean((2, 3)), last.amax((2, 3))], 1)
-        pooled = self.dropout(pooled)
-        return self.fracture_head(pooled).squeeze(1), self.part_head(pooled)
