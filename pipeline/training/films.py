@@ -16,7 +16,8 @@ Polygon = npt.NDArray[np.float32]
 class Film:
     """One film: `grey` is uint8 (rows, columns), normalised and at most `film_side` long.
 
-    Boxes and polygons are in the pixels of `grey`; `cluster` is what a split may never cut.
+    Boxes and polygons are in the pixels of `grey`; `cluster` is what a split may never cut. `view`
+    is the data set's own word ("" when it has none); `types` are further labels, such as fracture types.
     """
 
     id: str
@@ -28,6 +29,8 @@ class Film:
     cluster: str
     split: str
     hardware: bool = False
+    view: str = ""
+    types: tuple[bool, ...] = ()
 
 
 def to_grey(normalised: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

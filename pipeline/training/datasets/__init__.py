@@ -1,1 +1,1 @@
-"""Dataset layouts: each gives a tuple of `Film`."""
+"""Data sets of labelled films: one layout a module, `layouts.read_dataset` the door to all."""
