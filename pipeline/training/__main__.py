@@ -3,59 +3,104 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict, fields
+import sys
+from dataclasses import fields
 from pathlib import Path
 
-import torch
-
 from pipeline.networks.fracture_net import FractureNetSettings
-from pipeline.training.datasets.fracatlas import BODY_PARTS, read_fracatlas
-from pipeline.training.fitting import Fitting, FittingSettings, score
+from pipeline.networks.resnet_encoder import RESNETS
+from pipeline.training.datasets.grouping import Grouping
+from pipeline.training.datasets.layouts import LAYOUTS
+from pipeline.training.datasets.problems import DatasetError
+from pipeline.training.errors import TrainingError, TrainingInterrupted
+from pipeline.training.fitting import FittingSettings
+from pipeline.training.run import train
+from pipeline.training.run_settings import RunSettings
 
 
-def _arguments() -> argparse.Namespace:
+def _fold(text: str) -> int | None:
+    """ "all" is every fold."""
+    return None if text == "all" else int(text)
+
+
+def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline.training", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="a folder in the fracatlas layout")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of films")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--layout", choices=LAYOUTS, help="default: found by the files")
+    parser.add_argument(
+        "--group-by", default="", help="a pattern for file names that names the patient"
+    )
+    parser.add_argument(
+        "--each-film-alone", action="store_true", help="every film is of another patient"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     parser.add_argument("--limit", type=int, help="about so many films only, to rehearse")
+    parser.add_argument("--folds", type=int, help="cross-validate: so many folds of whole clusters")
+    parser.add_argument(
+        "--fold", type=_fold, default=0, help="which to hold out, or all (default: %(default)s)"
+    )
     parser.add_argument("--widths", type=int, nargs=4, default=FractureNetSettings.widths)
     parser.add_argument("--blocks", type=int, nargs=4, default=FractureNetSettings.blocks)
+    parser.add_argument("--backbone", choices=("residual", *RESNETS), default="residual")
+    parser.add_argument(
+        "--backbone-weights", type=Path, help="a state_dict of that ResNet, to start from"
+    )
+    parser.add_argument(
+        "--freeze", action="store_true", help="leave the backbone's weights as they are"
+    )
+    parser.add_argument(
+        "--begin-with", type=Path, help="a run's best.pt, or a package's member, to go on from"
+    )
+    parser.add_argument("--no-box-head", action="store_true", help="boxes are drawn around the heat")
+    parser.add_argument(
+        "--no-specialists", action="store_true", help="one fracture head for every body part"
+    )
     for field in fields(FittingSettings):
         kind = float if isinstance(field.default, float) else int
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, type=kind, default=field.default, help="default: %(default)s")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
-def main() -> None:
-    """Reads the films, fits, scores val with the best weights, writes the run's folder."""
-    given = _arguments()
-    settings = FittingSettings(
+def _settings(given: argparse.Namespace) -> RunSettings:
+    fitting = FittingSettings(
         **{field.name: getattr(given, field.name) for field in fields(FittingSettings)}
     )
-    shape = FractureNetSettings(tuple(given.widths), tuple(given.blocks), len(BODY_PARTS))
-    films = read_fracatlas(given.data, film_side=settings.film_side, limit=given.limit)
-    train = [film for film in films if film.split == "train"]
-    val = [film for film in films if film.split == "val"]
-    print(f"{len(train)} films to train, {len(val)} to validate", flush=True)
-    given.out.mkdir(parents=True, exist_ok=True)
-    fitting = Fitting(shape, settings, given.out)
-    if given.resume and (given.out / "last.pt").is_file():
-        fitting.resume(given.out / "last.pt")
-    fitting.run(train, val, said=lambda line: print(line, flush=True))
-    best = torch.load(given.out / "best.pt", weights_only=True)
-    fitting.mean.net.load_state_dict(best["mean"])
-    said = score(fitting.mean.net, val, settings.size)
-    torch.save(
-        {"ids": [film.id for film in val], "fracture": torch.from_numpy(said.fracture),
-         "parts": torch.from_numpy(said.parts), "heat": torch.from_numpy(said.heat).half()},
-        given.out / "val_scores.pt",
-    )  # fmt: skip
-    record = {"settings": asdict(settings), "shape": asdict(shape), "history": fitting.history}
-    (given.out / "run.json").write_text(json.dumps(record, indent=1))
+    return RunSettings(
+        data=given.data,
+        out=given.out,
+        layout=given.layout,
+        grouping=Grouping(given.group_by, given.each_film_alone),
+        limit=given.limit,
+        folds=given.folds,
+        fold=given.fold,
+        widths=tuple(given.widths),
+        blocks=tuple(given.blocks),
+        backbone=given.backbone,
+        backbone_weights=given.backbone_weights,
+        freeze=given.freeze,
+        begin_with=given.begin_with,
+        box_head=not given.no_box_head,
+        specialists=not given.no_specialists,
+        resume=given.resume,
+        fitting=fitting,
+    )
+
+
+def main(given: list[str] | None = None) -> int:
+    """Trains; 0 at the end, 1 with a line that says why not, 130 after Ctrl-C."""
+    asked = _arguments(given)
+    try:
+        train(_settings(asked), said=lambda line: print(line, flush=True))
+    except TrainingInterrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except (DatasetError, TrainingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

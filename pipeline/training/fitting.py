@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,29 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.networks.fracture_net import FractureNet, FractureNetSettings
+from pipeline.networks.resnet_encoder import ResNetEncoder
+from pipeline.processor import has_bf16
 from pipeline.training.augmentation import Example, plain_film, random_crop, random_film
+from pipeline.training.checkpoint import (
+    films_digest,
+    load_tensors,
+    refuse_other_run,
+    refuse_other_shape,
+)
+from pipeline.training.errors import TrainingError
 from pipeline.training.films import Film
-from pipeline.training.losses import reading_loss
+from pipeline.training.losses import Target, reading_loss
+from pipeline.training.progress import Progress, Watched, unwatched
+from pipeline.training.running_average import RunningAverage
 
 
 @dataclass(frozen=True)
 class FittingSettings:
-    """Everything that shapes a run; written into its folder."""
+    """Everything that shapes a run; written into its folder.
+
+    `size`: side of the network's input; `film_side`: longest side a film is brought to before; `crop_side`: of a
+    crop at the scale of `size`. `patience`: stop after so many judgements on val without a gain (0: never).
+    """
 
     size: int = 320
     film_side: int = 454
@@ -36,37 +50,21 @@ class FittingSettings:
     weight_decay: float = 0.02
     negatives_per_positive: float = 2.0
     seed: int = 1
+    judge_every: int = 1
+    patience: int = 0
+    threads: int = 0
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the network says of films: logits and the heat, in the films' order."""
+    """What the network says of films, in their order; fields and shapes as `Reading` has them."""
 
     fracture: npt.NDArray[np.float32]
     parts: npt.NDArray[np.float32]
     heat: npt.NDArray[np.float32]
-
-
-class RunningAverage:
-    """An exponential mean of the weights, short at first so that early epochs can be judged."""
-
-    def __init__(self, net: FractureNet, decay: float = 0.998) -> None:
-        self.net = deepcopy(net).eval()
-        self.decay = decay
-        self.steps = 0
-
-    def update(self, net: FractureNet) -> None:
-        """Moves the mean towards `net`."""
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            for mean, now in zip(
-                self.net.state_dict().values(), net.state_dict().values(), strict=True
-            ):
-                if mean.dtype.is_floating_point:
-                    mean.lerp_(now, 1 - decay)
-                else:
-                    mean.copy_(now)
+    boxes: npt.NDArray[np.float32]
+    types: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
 
 
 def area_under_curve(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_]) -> float:
@@ -78,27 +76,56 @@ def area_under_curve(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.boo
     return float(higher + 0.5 * (positive[:, None] == negative[None]).mean())
 
 
-def score(net: FractureNet, films: Sequence[Film], size: int, batch: int = 16) -> Scores:
+def film_loss(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_]) -> float:
+    """Mean cross-entropy of the films' logits with their labels."""
+    return float(np.logaddexp(0, np.where(labels, -scores, scores)).mean()) if len(scores) else math.nan
+
+
+def score(net: nn.Module, films: Sequence[Film], size: int, batch: int = 16) -> Scores:
     """Reads films without augmentation."""
     net.eval()
     device = next(net.parameters()).device
-    kept: list[tuple[Tensor, Tensor, Tensor]] = []
+    kept: list[tuple[Tensor, ...]] = []
     with torch.inference_mode():
         for start in range(0, len(films), batch):
             images = np.stack([plain_film(film, size) for film in films[start : start + batch]])
-            reading = net(torch.from_numpy(images)[:, None].to(device))
-            kept.append((reading.fracture.cpu(), reading.parts.cpu(), reading.heat.cpu()))
-    fracture, parts, heat = (torch.cat(column).numpy() for column in zip(*kept, strict=True))
-    return Scores(fracture, parts, heat)
+            given = torch.from_numpy(images)[:, None].contiguous(memory_format=torch.channels_last)
+            kept.append(tuple(part.float().cpu() for part in net(given.to(device))))
+    return Scores(*(torch.cat(column).numpy() for column in zip(*kept, strict=True)))
+
+
+def croppable(films: Sequence[Film]) -> list[Film]:
+    """Films whose crops have a label: fractured films without a box or mask could be fractured anywhere."""
+    return [film for film in films if not film.fractured or film.boxes or film.polygons]
+
+
+def target_of(batch: Sequence[Example]) -> Target:
+    """What should be said of a batch of examples."""
+
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([np.asarray(getattr(one, name), np.float32) for one in batch]))
+
+    return Target(**{field.name: stacked(field.name) for field in fields(Target)})
 
 
 class Fitting:
     """One run: owns the network, the optimiser and their checkpoint."""
 
-    def __init__(self, shape: FractureNetSettings, settings: FittingSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        shape: FractureNetSettings,
+        settings: FittingSettings,
+        folder: Path,
+        *,
+        keeps_best: bool = True,
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.shape, self.folder = settings, shape, folder
+        self.keeps_best = keeps_best
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.fast = self.device.type == "cuda" or has_bf16()
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
         self.net = FractureNet(shape).to(self.device).to(memory_format=torch.channels_last)
         self.mean = RunningAverage(self.net)
         self.optimiser = torch.optim.AdamW(
@@ -107,6 +134,7 @@ class Fitting:
         self.epoch = 0
         self.best = -math.inf
         self.history: list[dict[str, float]] = []
+        self.films = ""
 
     @property
     def epochs(self) -> int:
@@ -118,30 +146,68 @@ class Fitting:
         train: Sequence[Film],
         val: Sequence[Film],
         said: Callable[[str], None],
+        watched: Watched = unwatched,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Fits to the end, writing `last.pt` after each epoch and `best.pt` at each gain on `val`."""
-        while self.epoch < self.epochs:
+        """Fits to the end, writing `last.pt` after each epoch and `best.pt` at each gain on `val`.
+
+        Without films of both kinds in `val` nothing can be chosen by: `best.pt` is then the last epoch's.
+
+        Raises:
+            TrainingError: an epoch's loss is no number, or the run was begun with other films.
+        """
+        digest = films_digest(train)
+        if self.films not in ("", digest):
+            raise TrainingError(
+                f"{self.folder / 'last.pt'}: begun with other training films; resume with the same data and "
+                "options, or begin in another folder"
+            )
+        self.films = digest
+        both = {film.fractured for film in val} == {True, False}
+        if self.keeps_best and not both:
+            said("the held-out films are not of both kinds: no AUC, the last epoch's weights are kept")
+        if not self.epoch:
+            self._write("last.pt")  # whoever stops the first epoch can resume too
+        while self.epoch < self.epochs and not self._gained_nothing_for_long():
             began = clock()
-            loss = self._one_epoch(train)
+            loss = self._one_epoch(train, watched)
             self.epoch += 1
-            on_films = self.epoch >= self.settings.crop_epochs
             line = {"epoch": self.epoch, "loss": loss, "seconds": clock() - began}
-            if val and on_films:
-                line["val_auc"] = self._judge(val)
+            if val and self._is_judged():
+                line |= self._judge(val)
             self.history.append(line)
+            if not (self.keeps_best and both) and self.epoch == self.epochs:
+                self._write("best.pt")
             self._write("last.pt")
             left = (self.epochs - self.epoch) * (clock() - began) / 60
             judged = f" val auc {line['val_auc']:.4f}" if "val_auc" in line else ""
             said(f"epoch {self.epoch}/{self.epochs} loss {loss:.4f}{judged} ({left:.0f} min left)")
+        if self._gained_nothing_for_long():
+            said(f"no gain in {self.settings.patience} judgements: stopped, the best weights are kept")
 
-    def _judge(self, val: Sequence[Film]) -> float:
-        scores = score(self.mean.net, val, self.settings.size)
-        area = area_under_curve(scores.fracture, np.array([film.fractured for film in val]))
-        if area > self.best:
+    def _is_judged(self) -> bool:
+        on_films = self.epoch >= max(1, self.settings.crop_epochs)
+        return on_films and (self.epoch == self.epochs or self.epoch % self.settings.judge_every == 0)
+
+    def _gained_nothing_for_long(self) -> bool:
+        judged = [line["val_auc"] for line in self.history if "val_auc" in line]
+        patience = self.settings.patience
+        return 0 < patience < len(judged) and max(judged[-patience:]) <= max(judged[:-patience])
+
+    def _judge(self, val: Sequence[Film]) -> dict[str, float]:
+        logits = score(self.mean.net, val, self.settings.size).fracture
+        fractured = np.array([film.fractured for film in val])
+        said = {
+            "val_loss": film_loss(logits, fractured),
+            "val_accuracy": float(((logits > 0) == fractured).mean()),
+        }
+        area = area_under_curve(logits, fractured)
+        if math.isnan(area):
+            return said
+        if self.keeps_best and area > self.best:
             self.best = area
             self._write("best.pt")
-        return area
+        return said | {"val_auc": area}
 
     def _write(self, name: str) -> None:
         state = {
@@ -152,6 +218,7 @@ class Fitting:
             "epoch": self.epoch,
             "best": self.best,
             "history": self.history,
+            "films": self.films,
             "shape": asdict(self.shape),
             "settings": asdict(self.settings),
         }
@@ -159,28 +226,101 @@ class Fitting:
         torch.save(state, unfinished)
         unfinished.replace(self.folder / name)
 
+    def start_from(self, weights: Path, *, frozen: bool) -> None:
+        """Takes a backbone's weights from a file; `weights_only` keeps it from running code.
+
+        Raises:
+            TrainingError: this network's backbone is not one of torchvision's, or the file not its weights.
+        """
+        if not isinstance(self.net.encoder, ResNetEncoder):
+            raise TrainingError(
+                f"{weights}: backbone = {self.shape.backbone!r} takes no weights; choose a ResNet"
+            )
+        state = load_tensors(weights, self.device)
+        try:
+            self.net.encoder.take(state, frozen=frozen)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise TrainingError(
+                f"{weights}: not the weights of {self.shape.backbone} ({reason}); give torchvision's "
+                f"state_dict of that network, or another --backbone"
+            ) from error
+        self.mean = RunningAverage(self.net)
+
+    def begin_with(self, weights: Path) -> None:
+        """Begins with the best weights of another run, or of a package's member, of the same shape.
+
+        Raises:
+            TrainingError: the file cannot be read, or is of another network.
+        """
+        state = load_tensors(weights, self.device)
+        refuse_other_shape(weights, state, self.shape)
+        try:
+            self.net.load_state_dict(state["mean"])
+        except (KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise TrainingError(
+                f"{weights}: not the weights of this network ({reason}); give a run's best.pt"
+            ) from error
+        self.mean = RunningAverage(self.net)
+
     def resume(self, checkpoint: Path) -> None:
-        """Goes on from a checkpoint; `weights_only` keeps a checkpoint from running code."""
-        state: dict[str, Any] = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        """Goes on from a checkpoint; `weights_only` keeps a checkpoint from running code.
+
+        Raises:
+            TrainingError: it cannot be read, or is of another network.
+        """
+        state = load_tensors(checkpoint, self.device)
+        refuse_other_run(checkpoint, state, self.shape)
+        self.films = str(state.get("films", ""))
         self.net.load_state_dict(state["net"])
         self.mean.net.load_state_dict(state["mean"])
         self.mean.steps = state["mean_steps"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
 
-    def _one_epoch(self, train: Sequence[Film]) -> float:
+    def _one_epoch(self, train: Sequence[Film], watched: Watched) -> float:
         # Dropout draws from torch's own state, which a checkpoint does not hold: each epoch starts it anew.
         torch.manual_seed(self.settings.seed * 100_003 + self.epoch)
         chance = np.random.default_rng([self.settings.seed, self.epoch])
-        films = self._drawn(train, chance)
         crops = self.epoch < self.settings.crop_epochs
+        films = self._drawn(croppable(train) if crops else train, chance)
         steps = len(films) // self.settings.batch_size
+        if not steps:
+            raise TrainingError(
+                f"batch_size = {self.settings.batch_size}: an epoch draws {len(films)} films of "
+                f"{len(train)}; give --batch-size {max(1, len(films))} or less, or more films"
+            )
         self.net.train()
         total = 0.0
         for step, batch in enumerate(self._batches(films, crops, chance)):
-            self._set_rate(crops, step / max(1, steps))
-            total += self._step(batch, heat_weight=1.0 if crops else 0.5)
-        return total / max(1, steps)
+            self._set_rate(crops, step / steps)
+            loss = self._step(batch, heat_weight=1.0 if crops else 0.5)
+            total += loss
+            watched(
+                Progress(
+                    self.epoch + 1,
+                    self.epochs,
+                    "crops" if crops else "films",
+                    loss,
+                    self._share((step + 1) / steps),
+                )
+            )
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"epoch {self.epoch + 1}: the loss is {total}; last.pt holds the epoch before: "
+                f"start again with a lower --rate than {self.settings.rate}"
+            )
+        return total / steps
+
+    def _share(self, within: float) -> float:
+        """Of the run's pixels, those that were trained on `within` (0 to 1) the present epoch."""
+        chosen = self.settings
+        crop, film = chosen.crop_side**2, chosen.size**2
+        done = self.epoch + within
+        crops = min(done, chosen.crop_epochs)
+        whole = chosen.crop_epochs * crop + chosen.film_epochs * film
+        return (crops * crop + (done - crops) * film) / whole
 
     def _drawn(self, train: Sequence[Film], chance: np.random.Generator) -> list[Film]:
         positive = [film for film in train if film.fractured]
@@ -215,7 +355,7 @@ class Fitting:
 
         count = self.settings.batch_size
         starts = range(0, len(films) - count + 1, count)
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
             ahead = [pool.submit(draw, index) for index in range(min(count * 3, len(films)))]
             for start in starts:
                 batch = [ahead[start + offset].result() for offset in range(count)]
@@ -225,20 +365,11 @@ class Fitting:
 
     def _step(self, batch: list[Example], heat_weight: float) -> float:
         images = torch.from_numpy(np.stack([example.image for example in batch]))[:, None]
-        heat = torch.from_numpy(np.stack([example.heat for example in batch]))
-        fractured = torch.tensor([example.fractured for example in batch])
-        parts = torch.tensor([example.parts for example in batch], dtype=torch.float32)
         images = images.to(self.device, memory_format=torch.channels_last)
-        fast = self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.fast):
             reading = self.net(images)
-        loss = reading_loss(
-            type(reading)(*(part.float() for part in reading)),
-            fractured.to(self.device),
-            parts.to(self.device),
-            heat.to(self.device),
-            heat_weight,
-        )
+        said = type(reading)(*(part.float() for part in reading))
+        loss = reading_loss(said, target_of(batch).to(self.device), heat_weight)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
