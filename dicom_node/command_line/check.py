@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.table import Table
 
@@ -11,7 +13,16 @@ from dicom_node.operating.doctor import Verdict, examine
 _STYLES = {Verdict.GOOD: "green", Verdict.FAILED: "bold red", Verdict.NOTE: "dim"}
 
 
-def check(config: ConfigOption) -> None:
+def check(
+    config: ConfigOption,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Time the engines anew and keep the fastest; serve takes it when it starts.",
+        ),
+    ] = False,
+) -> None:
     """Check settings, disk, model with its golden answer, port, destinations (C-ECHO) and peers.
 
     Works beside a running node and without one. Exit status 1 when something failed.
@@ -21,7 +32,7 @@ def check(config: ConfigOption) -> None:
     table.add_row("settings", "[green]good[/]", str(config))
     failed = 0
     with err.status("checking") if err.is_terminal else err.capture():
-        for line in examine(settings):
+        for line in examine(settings, measure=measure):
             failed += line.verdict is Verdict.FAILED
             table.add_row(line.what, f"[{_STYLES[line.verdict]}]{line.verdict}[/]", line.said)
     out.print(table)

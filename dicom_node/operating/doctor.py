@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,10 +34,10 @@ class Examined:
     said: str
 
 
-def examine(settings: Settings) -> Iterator[Examined]:
-    """Everything that `check` shows, one after the other as it is found."""
+def examine(settings: Settings, *, measure: bool = False) -> Iterator[Examined]:
+    """Everything that `check` shows, one after the other as it is found; `measure` times the engines anew."""
     yield _disk(settings)
-    yield _model(settings)
+    yield from _model(settings, measure)
     yield _port(settings)
     for place in settings.destinations:
         yield _destination(settings, place)
@@ -58,26 +59,36 @@ def _disk(settings: Settings) -> Examined:
     return Examined("disk", Verdict.GOOD, said)
 
 
-def _model(settings: Settings) -> Examined:
+def _model(settings: Settings, measure: bool) -> Iterator[Examined]:
     from pipeline.analysis import Analyzer
+    from pipeline.engines.choice import EngineMemory
     from pipeline.errors import PipelineError
 
+    heard: list[str] = []
+    memory = EngineMemory(settings.engines_folder, time.perf_counter if measure else None, measure)
     try:
         analyzer = Analyzer.open(
             settings.model.path,
+            profile=settings.model.profile,
             fracture_threshold=settings.model.fracture_threshold,
             doubt_threshold=settings.model.doubt_threshold,
             threads=settings.model.threads,
+            engine=settings.model.engine,
+            memory=memory,
+            said=heard.append,
         )
     except PipelineError as error:
-        return Examined("model", Verdict.FAILED, str(error))
+        yield Examined("model", Verdict.FAILED, str(error))
+        return
     model, points = analyzer.identity, analyzer.thresholds
-    return Examined(
+    yield Examined(
         "model",
         Verdict.GOOD,
         f"{model.name} {model.version}, {model.engine}, golden answer given; "
-        f"fracture from {points.fracture:.3f}, doubt from {points.doubt:.3f}",
+        f"fracture from {points.fracture:.3f}, doubt from {points.doubt:.3f}"
+        + (f", site profile {model.profile[:12]}" if model.profile else ""),
     )
+    yield Examined("engine", Verdict.NOTE, "; ".join(heard))
 
 
 def _port(settings: Settings) -> Examined:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
 class RawReading:
-    """Logits, float32: `fracture` (N,), `parts` (N, body parts), `heat` (N, S / 4, S / 4)."""
+    """What a network says of N films, float32; fields and shapes as `networks.fracture_net.Reading` has them.
+
+    `fracture` (N,), `parts` (N, P), `heat` (N, S / 4, S / 4), `types` (N, T): logits. `boxes` (N, 4, S / 4, S / 4):
+    from a cell's centre to its box's left, top, right and bottom edge, in cells; (N, 0, ...) without a box head.
+    `features` (N, F).
+    """
 
     fracture: FloatArray
     parts: FloatArray
     heat: FloatArray
+    boxes: FloatArray
+    types: FloatArray
+    features: FloatArray
 
 
 class Engine(Protocol):
