@@ -1,34 +1,32 @@
-"""What a training run left behind: its best weights, its settings, what it says of val."""
+"""What a training run left behind: its weights, its settings, which fold it held out."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from pickle import UnpicklingError  # the name of torch's refusal, nothing is unpickled here
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.networks.fracture_net import FractureNet, FractureNetSettings
-from pipeline.training.films import Film
-from pipeline.training.fitting import Scores, score
-
-# By how many logits a run's scores and ours may differ: another machine, another batch.
-SCORE_TOLERANCE = 0.05
+from pipeline.errors import PipelineError
+from pipeline.networks.fracture_net import FractureNetSettings
 
 
-class PackagingError(Exception):
+class PackagingError(PipelineError):
     """The run cannot be packaged; says what is missing or wrong, and the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
 class RunRecord:
-    """A run. `weights` are the averaged ones of the best epoch; `history` has a line per epoch."""
+    """A run. `weights` are the averaged ones of the shipped epoch; `history` has a line per epoch.
+
+    `folds`, `fold`: how it was cross-validated (None: on the data's own split). `held_out`: the ids that it
+    scored (None: not recorded). `part_names`, `type_names`: empty where the run does not say.
+    """
 
     folder: Path
     shape: FractureNetSettings
@@ -36,6 +34,11 @@ class RunRecord:
     weights: dict[str, Tensor]
     best_epoch: int
     history: list[dict[str, float]]
+    folds: int | None
+    fold: int | None
+    held_out: tuple[str, ...] | None
+    part_names: tuple[str, ...]
+    type_names: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -49,28 +52,32 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Reads `best.pt`; `weights_only` keeps a checkpoint from running code.
+    """Reads `best.pt`, `run.json` and `scores.pt`; `weights_only` keeps a checkpoint from running code.
 
     Raises:
-        PackagingError: there is none, or it is not one of ours.
+        PackagingError: there is no checkpoint, or it is not one of ours.
     """
     path = folder / "best.pt"
     if not path.is_file():
         raise PackagingError(
-            f"{path}: missing; it is written after the first epoch on films that have a val split"
+            f"{path}: missing; it is written after the first epoch that is judged, or at the end of a run "
+            "that judges none"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        shape = FractureNetSettings(
-            tuple(state["shape"]["widths"]), tuple(state["shape"]["blocks"]), state["shape"]["parts"]
-        )
+        said = _run_json(folder)
         return RunRecord(
             folder=folder,
-            shape=shape,
+            shape=_shape(state["shape"]),
             settings=state["settings"],
             weights=state["mean"],
             best_epoch=state["epoch"],
-            history=_history(folder, state),
+            history=list(said.get("history") or state["history"]),
+            folds=said.get("folds"),
+            fold=said.get("fold"),
+            held_out=_held_out(folder),
+            part_names=tuple(said.get("part_names", ())),
+            type_names=tuple(said.get("type_names", ())),
         )
     except (UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
         raise PackagingError(
@@ -78,51 +85,53 @@ def read_run(folder: Path) -> RunRecord:
         ) from error
 
 
-def _history(folder: Path, state: dict[str, Any]) -> list[dict[str, float]]:
+def _shape(given: dict[str, Any]) -> FractureNetSettings:
+    known = {field.name for field in fields(FractureNetSettings)}
+    wanted: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in known
+    }
+    return FractureNetSettings(**wanted)
+
+
+def _run_json(folder: Path) -> dict[str, Any]:
     record = folder / "run.json"
-    if record.is_file():
-        return list(json.loads(record.read_text(encoding="utf-8"))["history"])
-    last = folder / "last.pt"
-    if last.is_file():
-        return list(torch.load(last, map_location="cpu", weights_only=True)["history"])
-    return list(state["history"])
+    return dict(json.loads(record.read_text(encoding="utf-8"))) if record.is_file() else {}
 
 
-def val_scores(run: RunRecord, network: FractureNet, films: Sequence[Film]) -> Scores:
-    """The run's own val scores where it has them and they are these weights'; else made here.
+def _held_out(folder: Path) -> tuple[str, ...] | None:
+    path = folder / "scores.pt"
+    if not path.is_file():
+        return None
+    return tuple(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["ids"])
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[RunRecord, ...]:
+    """One run, or the runs of several folds of one cross-validation, in the order of their folds.
 
     Raises:
-        PackagingError: the stored scores are not those of these weights.
+        PackagingError: they do not belong together, or a fold is missing.
     """
-    path = run.folder / "val_scores.pt"
-    if not path.is_file():
-        return score(network, films, run.size)
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    if stored["ids"] != [film.id for film in films]:
+    runs = [read_run(folder) for folder in folders]
+    first = runs[0]
+    if len(runs) == 1:
+        return (first,)
+    for run in runs[1:]:
+        for name, own, other in (
+            ("shape", run.shape, first.shape),
+            ("size", run.size, first.size),
+            ("film_side", run.film_side, first.film_side),
+            ("folds", run.folds, first.folds),
+        ):
+            if own != other:
+                raise PackagingError(
+                    f"{run.folder}: {name} is {own}, but {other} in {first.folder}; members need the same"
+                )
+    held = sorted(-1 if run.fold is None else run.fold for run in runs)
+    if first.folds is None or len(set(held)) < len(held):
         raise PackagingError(
-            f"{path}: scores of other films than the data's val split; delete it to score anew"
+            f"{', '.join(str(run.folder) for run in runs)}: they hold out the folds {held} of {first.folds}; "
+            "give one run, or runs of different folds (`python -m pipeline.training --folds N --fold K`)"
         )
-    fracture = stored["fracture"].float().numpy()
-    probe = score(network, films[:4], run.size).fracture
-    if not np.allclose(probe, fracture[:4], atol=SCORE_TOLERANCE):
-        raise PackagingError(f"{path}: scores of other weights than best.pt's; delete it to score anew")
-    return Scores(fracture, stored["parts"].float().numpy(), stored["heat"].float().numpy())
-
-
-def image_free_scores(labels: Path, columns: Sequence[str], ids: Sequence[str]) -> list[float]:
-    """For each film the share of fractures in train among films that agree in `columns`: no pixel is seen."""
-    with labels.open(newline="", encoding="utf-8") as table:
-        rows = list(csv.DictReader(table))
-    counts: dict[tuple[str, ...], list[int]] = {}
-    for row in rows:
-        if row["split"] == "train":
-            count = counts.setdefault(tuple(row[column] for column in columns), [0, 0])
-            count[0] += row["fractured"] == "1"
-            count[1] += 1
-    everywhere = sum(count[0] for count in counts.values()) / max(1, sum(c[1] for c in counts.values()))
-    by_id = {row["id"]: tuple(row[column] for column in columns) for row in rows}
-    # Five films' worth of the overall share keeps a rare combination from looking certain.
-    return [
-        (counts.get(by_id[name], [0, 0])[0] + 5 * everywhere) / (counts.get(by_id[name], [0, 0])[1] + 5)
-        for name in ids
-    ]
+    return tuple(sorted(runs, key=lambda run: run.fold or 0))
