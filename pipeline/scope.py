@@ -18,6 +18,7 @@ from pydicom.uid import (
 from pipeline.errors import ScopeError
 from pipeline.findings import NotProcessed
 from pipeline.header_values import integer_of, items_of, text_of
+from pipeline.patient_age import age_in_years
 
 _READ: Final = (ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation)
 
@@ -65,14 +66,36 @@ OTHER_REGIONS: Final[dict[str, str]] = {
     "38199008": "T-54010", "38266002": "T-D0010", "706342009": "R-FE0C7",
 }  # fmt: skip
 _CODES: Final = frozenset(OTHER_REGIONS) | frozenset(filter(None, OTHER_REGIONS.values()))
+# View Position words of teeth, heads and breasts, in capitals and without separators. ML and LM are limbs' too.
+OTHER_VIEWS: Final = _words(
+    """
+    PANORAMIC PANO OPG PANOREX BITEWING PERIAPICAL OCCLUSAL INTRAORAL CEPHALOMETRIC CEPH
+    WATERS TOWNE CALDWELL SUBMENTOVERTICAL SMV VERTICOSUBMENTAL PARIETOACANTHIAL ACANTHIOPARIETAL ORBITOPARIETAL
+    PARIETOORBITAL STENVERS SCHULLER RHESE
+    CC MLO XCC XCCL XCCM LMO SIO ISO FB MAMMOGRAPHY
+    """
+)
+# View Code Sequence: CID 4014 (breast) without the lateral views, and the head's of CID 4010 and 4012.
+OTHER_VIEW_CODES: Final[dict[str, str]] = {
+    "399162004": "R-10242", "399368009": "R-10226", "399192008": "R-1024A", "399101009": "R-1024B",
+    "399099002": "R-10230", "441555000": "R-40AAA", "399188001": "R-102D0", "399196006": "R-10244",
+    "399242004": "R-102C6", "399351005": "R-102C7", "260499007": "R-40810", "399360002": "R-10257",
+    "399255003": "R-10256", "399272005": "R-102C5", "399316002": "R-102C8", "260473000": "R-407B0",
+    "399270002": "R-102AB", "399358004": "R-10269", "399349006": "R-102A5", "399290006": "R-102A1",
+    "399234000": "R-102A0",
+}  # fmt: skip
+_VIEW_CODES: Final = frozenset(OTHER_VIEW_CODES) | frozenset(OTHER_VIEW_CODES.values())
 _SCHEMES: Final = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
 
 
-def refuse_out_of_scope(ds: Dataset) -> None:
+def refuse_out_of_scope(ds: Dataset, *, minimum_age_years: float | None = None) -> None:
     """Passes CR and DX for presentation of limbs, hip and shoulder, and of body parts that the header leaves open.
 
+    `minimum_age_years`: younger patients are refused; one whose age the header does not say passes.
+
     Raises:
-        ScopeError: another SOP class, for processing, colour, more than one frame, or another body part.
+        ScopeError: another SOP class, for processing, colour, more than one frame, another body part or view, or
+            a patient who is too young.
     """
     sop_class = text_of(ds, "SOPClassUID")
     intent = text_of(ds, "PresentationIntentType")
@@ -89,6 +112,19 @@ def refuse_out_of_scope(ds: Dataset) -> None:
         raise ScopeError(NotProcessed.MULTI_FRAME)
     if names_other_body_part(ds):
         raise ScopeError(NotProcessed.BODY_PART)
+    if names_other_view(ds):
+        raise ScopeError(NotProcessed.VIEW)
+    age = age_in_years(ds)
+    if minimum_age_years is not None and age is not None and age < minimum_age_years:
+        # The age itself is the patient's own affair: it does not belong into logs and lists.
+        raise ScopeError(NotProcessed.AGE, f"below {minimum_age_years:g} years")
+
+
+def unchecked_age(ds: Dataset, minimum_age_years: float | None) -> str:
+    """What is said beside the reading of a film whose patient's age could not be compared; else empty."""
+    if minimum_age_years is None or age_in_years(ds) is not None:
+        return ""
+    return f"age not in the header, so not compared with {minimum_age_years:g} years"
 
 
 def names_other_body_part(ds: Dataset) -> bool:
@@ -98,12 +134,37 @@ def names_other_body_part(ds: Dataset) -> bool:
     )
 
 
+def names_other_view(ds: Dataset) -> bool:
+    """True if View Position or View Code Sequence names a view of teeth, head or breast, and nothing names a limb."""
+    names = [text_of(ds, "BodyPartExamined")]
+    names += [text_of(item, "CodeMeaning") for item in items_of(ds, "AnatomicRegionSequence")]
+    if any(_names_limb(name) for name in names):
+        return False
+    words = _letters(text_of(ds, "ViewPosition"))
+    if "".join(words) in OTHER_VIEWS or OTHER_VIEWS.intersection(words):
+        return True
+    return any(
+        text_of(item, "CodingSchemeDesignator") in _SCHEMES
+        and text_of(item, "CodeValue") in _VIEW_CODES
+        for item in items_of(ds, "ViewCodeSequence")
+    )
+
+
 def is_other_name(name: str) -> bool:
     """True for a name that speaks of another part and of none that the model knows."""
-    words = re.findall(r"[A-Z]+", name.upper().replace("Ä", "AE"))
-    if _SCOPE_WORDS.intersection(words) or "".join(words) in _SCOPE_WORDS:
+    words = _letters(name)
+    if _names_limb(name):
         return False
     return "".join(words) in OTHER_BODY_PARTS or bool(OTHER_BODY_PARTS.intersection(words))
+
+
+def _names_limb(name: str) -> bool:
+    words = _letters(name)
+    return bool(_SCOPE_WORDS.intersection(words)) or "".join(words) in _SCOPE_WORDS
+
+
+def _letters(name: str) -> list[str]:
+    return re.findall(r"[A-Z]+", name.upper().replace("Ä", "AE"))
 
 
 def _is_other_code(item: Dataset) -> bool:
