@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
-from pipeline.geometry import Box
+from pipeline.geometry import Box, Point
 
 RESEARCH_NOTICE = (
     "For research only. Not a medical device. Not for diagnosis, triage or exclusion of fracture."
@@ -37,6 +37,8 @@ class NotProcessed(StrEnum):
     MULTI_FRAME = ("FN-005", "More than one frame", False)
     TOO_LARGE = ("FN-006", "Image larger than is read", False)
     OWN_RESULT = ("FN-007", "A result object, not an acquired image", False)
+    VIEW = ("FN-008", "View outside the model's scope", False)
+    AGE = ("FN-009", "Patient younger than the minimum age", False)
     NO_PIXELS = ("FN-101", "No pixel data", True)
     BAD_GEOMETRY = ("FN-102", "Rows, columns or bits do not describe an image", True)
     TRUNCATED = ("FN-103", "Pixel data shorter than declared", True)
@@ -45,6 +47,9 @@ class NotProcessed(StrEnum):
     NOT_AN_IMAGE = ("FN-106", "File is neither DICOM, PNG nor JPEG", True)
     BLANK = ("FN-107", "Image holds a single grey level", True)
     READING_FAILED = ("FN-108", "Reading failed", True)
+    # The gate of the pixels errs too, and its refusals are therefore told like a failure, never in silence.
+    NOT_A_LIMB = ("FN-109", "Picture does not look like a limb radiograph", True)
+    INVERTED = ("FN-110", "Picture looks inverted: black and white exchanged", True)
 
     meaning: str
     attempted: bool
@@ -78,26 +83,42 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model read the film: `digest` is that of the whole package, `engine` e.g. "torch fp32"."""
+    """Which model read the film: `digest` is that of the whole package, `engine` e.g. "torch fp32".
+
+    `profile`: sha256 of the site profile whose calibration and thresholds were used; empty for the package's own.
+    """
 
     name: str
     version: str
     digest: str
     engine: str
+    profile: str = ""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where: a half-open box in source pixels from the outer corner of the first pixel."""
+    """Where: a half-open box in source pixels from the outer corner of the first pixel.
+
+    `contour`: the outline of the heat in it, a closed polygon in the same pixels; empty where none was drawn.
+    """
 
     box: Box
     probability: float
     outcome: Outcome
+    contour: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)
 class BodyPart:
     """One of the model's coarse parts ("hand", "leg", "hip", "shoulder") and how sure."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class FurtherLabel:
+    """One of the package's further labels, a fracture type for example, and how likely; it decides nothing."""
 
     name: str
     probability: float
@@ -119,6 +140,7 @@ class ImageFindings:
     fracture_probability: float | None = None
     body_part: BodyPart | None = None
     regions: tuple[Region, ...] = ()
+    types: tuple[FurtherLabel, ...] = ()
     reason: NotProcessed | None = None
     detail: str = ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Placement:
     scale_y: float
     left: float
     top: float
+
+    def point_to_film(self, point: Point) -> Point:
+        """A point of the input in the film's pixels, clipped to the film."""
+        x, y, _, _ = self.box_to_film((*point, *point))
+        return x, y
 
     def box_to_film(self, box: Box) -> Box:
         """A box of the input in the film's pixels, clipped to the film."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -10,30 +10,51 @@ import numpy.typing as npt
 
 from pipeline.engines.engine import FloatArray
 from pipeline.findings import Outcome, Region
-from pipeline.geometry import Box, Placement
+from pipeline.geometry import Box, Placement, Point
 from pipeline.model_description import RegionSettings
 
+Cells = npt.NDArray[np.bool_]
 KEPT_BELOW_THRESHOLD = 5
 # Neighbours of a peak within two cells are the same peak.
 PEAK_WINDOW = np.ones((5, 5), np.uint8)
 MOST_PEAKS = 24
 # How a lesser peak is cut off a greater one that it would flow into.
 RISING_LEVELS = (0.6, 0.75, 0.9)
+CONTOUR_STEPS = 4
 _RANK = (Outcome.NO_FRACTURE, Outcome.DOUBT, Outcome.FRACTURE)
-Cells = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A box in cells of the heat map, half-open, without margin; its peak's logit; its number of cells."""
+    """A box in cells of the heat map, half-open, without margin; its peak's logit; which cells it is (H, W)."""
 
     box: Box
     peak: float
-    cells: int
+    mask: Cells = field(repr=False, compare=False)
+
+    @property
+    def cells(self) -> int:
+        """How many cells it has."""
+        return int(self.mask.sum())
+
+    @property
+    def contour(self) -> tuple[Point, ...]:
+        """The outline of the cells, in cells: the longest where they touch only by corners."""
+        # Four points a cell: findContours runs through pixels' centres and would lose half a cell on each side.
+        fine = self.mask.astype(np.uint8).repeat(CONTOUR_STEPS, 0).repeat(CONTOUR_STEPS, 1)
+        outlines, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        longest = max(outlines, key=cv2.contourArea)
+        points = cv2.approxPolyDP(longest, CONTOUR_STEPS / 2, True)[:, 0]
+        return tuple(((x + 0.5) / CONTOUR_STEPS, (y + 0.5) / CONTOUR_STEPS) for x, y in points.tolist())
 
 
-def find_candidates(heat: FloatArray, settings: RegionSettings) -> tuple[Candidate, ...]:
-    """Heat logits (H, W) -> boxes, strongest peak first; none overlaps a stronger one's cells."""
+def find_candidates(
+    heat: FloatArray, settings: RegionSettings, edges: FloatArray | None = None
+) -> tuple[Candidate, ...]:
+    """Heat logits (H, W) -> boxes, strongest peak first; none overlaps a stronger one's cells.
+
+    `edges` (4, H, W): what the box head says; without it (None, or no channel) a box is drawn around the cells.
+    """
     clipped = np.clip(heat, -30, 30)
     level = (1 / (1 + np.exp(-clipped))).astype(np.float32)
     peaks = np.argwhere((level == cv2.dilate(level, PEAK_WINDOW)) & (level >= settings.floor))
@@ -46,7 +67,8 @@ def find_candidates(heat: FloatArray, settings: RegionSettings) -> tuple[Candida
             continue
         taken |= cells
         if cells.sum() >= settings.minimum_cells:
-            found.append(Candidate(_box_of(cells), float(heat[y, x]), int(cells.sum())))
+            box = _box_of(cells) if edges is None or not len(edges) else _said_box(cells, level, edges)
+            found.append(Candidate(box, float(heat[y, x]), cells))
     return tuple(found)
 
 
@@ -66,6 +88,19 @@ def _cells_of(level: FloatArray, y: int, x: int, taken: Cells, relative: float) 
 def _box_of(cells: Cells) -> Box:
     ys, xs = np.nonzero(cells)
     return float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)
+
+
+def _said_box(cells: Cells, level: FloatArray, edges: FloatArray) -> Box:
+    """The mean of what a region's cells say of their box, each by its heat."""
+    ys, xs = np.nonzero(cells)
+    weights = level[ys, xs] / level[ys, xs].sum()
+    left, top, right, bottom = edges[:, ys, xs]
+    return (
+        float(weights @ (xs + 0.5 - left)),
+        float(weights @ (ys + 0.5 - top)),
+        float(weights @ (xs + 0.5 + right)),
+        float(weights @ (ys + 0.5 + bottom)),
+    )
 
 
 def candidate_to_film(
@@ -91,8 +126,9 @@ def find_regions(
     film_outcome: Outcome,
     placement: Placement,
     settings: RegionSettings,
+    edges: FloatArray | None = None,
 ) -> tuple[Region, ...]:
-    """Heat logits (S / 4, S / 4) -> regions in the film, likeliest first.
+    """Heat logits (S / 4, S / 4) and what the box head says (4 or 0, S / 4, S / 4) -> regions in the film, likeliest first.
 
     All that reach an operating point, and up to five below. A region never says more than its film:
     in a film of doubt no region is a fracture. A suspicious film always says where to look first: its
@@ -100,13 +136,16 @@ def find_regions(
     """
     thresholds = settings.thresholds.thresholds()
     regions = []
-    for candidate in find_candidates(heat, settings):
+    for candidate in find_candidates(heat, settings, edges):
         box = candidate_to_film(candidate, placement, heat.shape[0], settings.margin)
         if box is None:
             continue
         probability = settings.calibration.probability(region_logit(candidate, film_logit, settings))
         own = thresholds.outcome(probability)
-        regions.append(Region(box, probability, min(own, film_outcome, key=_RANK.index)))
+        stride = placement.size / heat.shape[0]
+        contour = tuple(placement.point_to_film((x * stride, y * stride)) for x, y in candidate.contour)
+        said = min(own, film_outcome, key=_RANK.index)
+        regions.append(Region(box, probability, said, contour))
     regions.sort(key=lambda region: -region.probability)
     if (
         regions

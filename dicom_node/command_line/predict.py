@@ -16,6 +16,8 @@ from pipeline.findings import RESEARCH_NOTICE, ImageFindings
 
 if TYPE_CHECKING:  # torch is loaded only by the command that needs it
     from pipeline.analysis import Analyzer
+    from pipeline.explanation import Explainer
+    from pipeline.radiograph import Radiograph
 
 _SUFFIXES = {".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg"}
 
@@ -28,9 +30,18 @@ def predict(
     overlay: Annotated[
         Path | None, typer.Option(file_okay=False, help="Write an annotated PNG of each film here.")
     ] = None,
+    gradcam: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write here why: a PNG of the film with its Grad-CAM; of several films, a folder of them."
+        ),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(exists=True, help="A model package; default: the shipped one.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help='What runs the network, e.g. "openvino bf16"; auto: torch.')
+    ] = "auto",
 ) -> None:
     """Read radiographs and say: fracture, doubt, no fracture or not processed. No node is needed.
 
@@ -38,35 +49,42 @@ def predict(
 
     [dim]dicom-node predict wrist.dcm
     dicom-node predict films/ --json > answers.jsonl
-    dicom-node predict films/ --overlay pictures/[/dim]
+    dicom-node predict films/ --overlay pictures/
+    dicom-node predict wrist.dcm --gradcam why.png[/dim]
     """
     with plain_errors():
         from pipeline.analysis import Analyzer
 
-        analyzer = Analyzer.open(model)
-    files = list(_files(paths))
+        analyzer = Analyzer.open(model, engine=engine)
+    files = list(film_files(paths))
     if not files:
         err.print(f"no DICOM, PNG or JPEG file in {', '.join(map(str, paths))}", markup=False)
         raise typer.Exit(2)
+    if gradcam is not None and len(files) > 1 and gradcam.suffix:
+        raise typer.BadParameter(
+            f"{len(files)} films do not fit into {gradcam}; name a folder", param_hint="--gradcam"
+        )
+    explainer = _explainer(model) if gradcam is not None else None
     table = _table()
     unread = 0
     for path in track(files, "reading", console=err, disable=not err.is_terminal, transient=True):
-        findings = _read(path, analyzer, overlay)
+        findings, film = _read(path, analyzer, overlay)
+        if gradcam is not None and explainer is not None and film is not None:
+            _explain(gradcam, path, film, findings, explainer)
         unread += findings.reason is not None
         if as_json:
             print(json.dumps(answer(path, findings)), flush=True)  # noqa: T201 - the answer itself
         else:
             _add_row(table, path, findings)
     if not as_json:
+        model_name = f"{analyzer.identity.name} {analyzer.identity.version}"
         out.print(table)
-        out.print(
-            f"{analyzer.identity.name} {analyzer.identity.version}. {RESEARCH_NOTICE}", style="dim"
-        )
+        out.print(f"{model_name}. {RESEARCH_NOTICE}", style="dim")
     if unread:
         raise typer.Exit(1)
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
+def film_files(paths: list[Path]) -> Iterator[Path]:
     """The named files, and of folders what looks like a film by its name or its first bytes."""
     for path in paths:
         if not path.is_dir():
@@ -86,7 +104,9 @@ def _looks_like_film(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def _read(path: Path, analyzer: Analyzer, overlay: Path | None) -> ImageFindings:
+def _read(
+    path: Path, analyzer: Analyzer, overlay: Path | None
+) -> tuple[ImageFindings, Radiograph | None]:
     from pipeline.predict import read_film
 
     findings, radiograph = read_film(path, analyzer)
@@ -97,15 +117,38 @@ def _read(path: Path, analyzer: Analyzer, overlay: Path | None) -> ImageFindings
 
         overlay.mkdir(parents=True, exist_ok=True)
         picture = draw_overlay(radiograph, findings, longest_side=2048)
-        Image.fromarray(picture).save(_free_name(overlay, path.stem))
-    return findings
+        Image.fromarray(picture).save(_free_name(overlay, f"{path.stem}_overlay"))
+    return findings, radiograph
+
+
+def _explainer(model: Path | None) -> Explainer:
+    from pipeline.explanation import Explainer
+
+    with plain_errors():
+        return Explainer.open(model)
+
+
+def _explain(
+    target: Path, path: Path, film: Radiograph, findings: ImageFindings, explainer: Explainer
+) -> None:
+    """Its own file for one film; in a folder each film under its name."""
+    from PIL import Image
+
+    from pipeline.explanation_drawing import draw_explanation
+
+    picture = draw_explanation(film, findings, explainer.explain(film))
+    if not target.suffix:
+        target.mkdir(parents=True, exist_ok=True)
+        target = _free_name(target, f"{path.stem}_gradcam")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture[:, :, ::-1]).save(target)
 
 
 def _free_name(folder: Path, stem: str) -> Path:
     """Films of one name in several folders must not write over each other's picture."""
-    name, count = folder / f"{stem}_overlay.png", 2
+    name, count = folder / f"{stem}.png", 2
     while name.exists():
-        name, count = folder / f"{stem}_overlay_{count}.png", count + 1
+        name, count = folder / f"{stem}_{count}.png", count + 1
     return name
 
 

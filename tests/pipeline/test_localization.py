@@ -139,3 +139,23 @@ def test_a_suspicious_film_says_where_to_look_first(film: Outcome) -> None:
     assert regions[0].probability < 0.3
     calm = find_regions(heat, 0.0, Outcome.NO_FRACTURE, PLAIN, unreachable)
     assert {region.outcome for region in calm} == {Outcome.NO_FRACTURE}
+
+
+def test_a_region_carries_the_outline_of_its_heat_in_the_films_pixels() -> None:
+    """A square of heat comes back as a polygon around it, within half a cell."""
+    heat = heat_of((64, 64), (20, 30, 8, 0.9))
+    loose = SETTINGS.model_copy(update={"relative_level": 0.8})
+    (region,) = find_regions(heat, 0.0, Outcome.FRACTURE, PLAIN, loose)
+    xs, ys = zip(*region.contour, strict=True)
+    assert len(region.contour) >= 4
+    assert np.allclose((min(xs), min(ys), max(xs), max(ys)), (80, 120, 112, 152), atol=2)
+
+
+def test_the_box_is_what_the_box_head_says_of_the_heats_cells() -> None:
+    """Heat is wider than a lesion: the edges come from the network where it says them."""
+    heat = heat_of((64, 64), (20, 30, 8, 0.9))
+    edges = np.zeros((4, 64, 64), np.float32)
+    columns, rows = np.meshgrid(np.arange(64) + 0.5, np.arange(64) + 0.5)
+    edges[:] = columns - 22, rows - 31, 26 - columns, 37 - rows
+    (candidate,) = find_candidates(heat, SETTINGS, edges)
+    assert candidate.box == pytest.approx((22, 31, 26, 37), abs=1e-3)
