@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from dicom_node import __version__
-from dicom_node.command_line import check, config, demo, echo, jobs, model, predict, send, serve
+from dicom_node.command_line import (
+    check,
+    config,
+    dataset,
+    demo,
+    echo,
+    evaluate,
+    jobs,
+    model,
+    predict,
+    send,
+    serve,
+    train,
+)
 from dicom_node.command_line.terminal import out
 from dicom_node.logs import quiet_libraries
 from pipeline.findings import RESEARCH_NOTICE
@@ -24,9 +37,12 @@ app.command()(check.check)
 app.command()(predict.predict)
 app.command()(echo.echo)
 app.command()(send.send)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
+app.add_typer(dataset.app, name="dataset")
 
 
 def _say_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,13 +60,18 @@ def run_analysis(settings: Settings) -> None:
     from dicom_node.work.outbox import Outbox
     from dicom_node.work.readings import Readings
     from pipeline.analysis import Analyzer
+    from pipeline.engines.choice import EngineMemory
 
     stop = stop_event(watch_parent=True)
     analyzer = Analyzer.open(
         settings.model.path,
+        profile=settings.model.profile,
         fracture_threshold=settings.model.fracture_threshold,
         doubt_threshold=settings.model.doubt_threshold,
         threads=settings.model.threads,
+        engine=settings.model.engine,
+        memory=EngineMemory(settings.engines_folder, time.perf_counter),
+        said=lambda line: log.info("engine: %s", line),
     )
     log.info(
         "model %s %s, %s", analyzer.identity.name, analyzer.identity.version, analyzer.identity.engine

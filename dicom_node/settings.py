@@ -24,6 +24,10 @@ PriorityName = Literal["emergency", "urgent", "routine"]
 OutcomeName = Literal["fracture", "doubt", "no fracture", "not processed"]
 ObjectName = Literal["sr", "sc"]
 AcceptedAndIgnored = Literal["sc", "sr", "pr", "ko", "seg"]
+# As `pipeline.engines.building.ENGINES` has them; named here too, for the receiver holds no torch.
+EngineName = Literal[
+    "auto", "torch fp32", "torch bf16", "openvino fp32", "openvino bf16", "cuda fp32", "cuda bf16"
+]
 
 
 def priority_of(name: PriorityName) -> Priority:
@@ -99,6 +103,10 @@ class Model(Section):
     """Which model reads, and its operating points."""
 
     path: Path | None = Field(None, description="a model package; default: the shipped one")
+    profile: Path | None = Field(
+        None,
+        description="a site's own calibration and thresholds, as `dicom-node model calibrate` writes them",
+    )
     fracture_threshold: float | None = Field(
         None, gt=0, lt=1, description="from this probability on: fracture; default: the package's"
     )
@@ -108,7 +116,16 @@ class Model(Section):
         lt=1,
         description="from this one on: doubt, below: no fracture; default: the package's",
     )
+    minimum_age_years: float | None = Field(
+        None,
+        gt=0,
+        le=120,
+        description="films of younger patients are not read; an age that is not in the header passes, and is said",
+    )
     threads: int = Field(0, ge=0, le=64, description="threads of the engine; 0: one per core")
+    engine: EngineName = Field(
+        "auto", description="what runs the network; auto: what agrees and is fastest on this machine"
+    )
 
 
 class Retention(Section):
@@ -223,6 +240,11 @@ class Settings(Section):
         return self
 
     @property
+    def engines_folder(self) -> Path:
+        """Where the choice of an engine is kept."""
+        return self.node.data / "engines"
+
+    @property
     def _implied_route(self) -> bool:
         return not self.routes and len(self.peers) <= 1 and len(self.destinations) == 1
 
@@ -301,8 +323,9 @@ def read_settings(path: Path) -> Settings:
 def _rooted(settings: Settings, folder: Path) -> Settings:
     node = settings.node.model_copy(update={"data": folder / settings.node.data.expanduser()})
     model = settings.model
-    if model.path is not None:
-        model = model.model_copy(update={"path": folder / model.path.expanduser()})
+    named = {"path": model.path, "profile": model.profile}
+    rooted = {key: folder / path.expanduser() for key, path in named.items() if path is not None}
+    model = model.model_copy(update=rooted)
     return settings.model_copy(update={"node": node, "model": model})
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from pipeline.classification import body_part, fracture_probability
+from pipeline.classification import body_part, fracture_probability, further_labels
+from pipeline.engines.agreement import BF16_TOLERANCE
+from pipeline.engines.choice import AUTO, EngineMemory, choose_engine
 from pipeline.engines.engine import Engine
-from pipeline.engines.torch_engine import BF16_TOLERANCE, choose_engine
 from pipeline.errors import EngineError, ModelPackageError
 from pipeline.findings import ImageFindings, ModelIdentity, NotProcessed, Outcome, Thresholds
 from pipeline.golden import golden_batch, replay
@@ -16,6 +18,7 @@ from pipeline.localization import find_regions
 from pipeline.model_input import make_model_input
 from pipeline.model_package import ModelPackage, default_package, load_package
 from pipeline.radiograph import Radiograph
+from pipeline.site_profile import apply_site_profile
 
 
 class Analyzer:
@@ -29,36 +32,54 @@ class Analyzer:
         self._engine = engine
         self.thresholds = thresholds or description.fracture.thresholds.thresholds()
         self.identity = ModelIdentity(
-            description.name, description.version, package.digest, engine.name
+            description.name, description.version, package.digest, engine.name, package.profile
         )
+        self._gate = package.gate
 
     @classmethod
     def open(
         cls,
         path: Path | None = None,
         *,
+        profile: Path | None = None,
         fracture_threshold: float | None = None,
         doubt_threshold: float | None = None,
         threads: int = 0,
+        engine: str = AUTO,
+        memory: EngineMemory | None = None,
+        said: Callable[[str], None] = lambda _: None,
     ) -> Self:
         """Loads and verifies a package (the shipped one by default) and replays its golden input.
 
-        `threads`: 0 takes one per core. The thresholds replace the package's own.
+        `threads`: 0 takes one per core. `profile`: a site profile, in place of the package's calibration and
+        operating points; the thresholds replace either's. `engine`, `memory` and
+        `said`: how the engine is chosen, see `engines.choice.choose_engine`.
 
         Raises:
+            EngineUnavailableError: the engine that is asked for cannot run on this machine.
             ModelPackageError: the package is damaged, the golden answer does not come back on this
                 machine, or the operating points contradict each other.
         """
         package = load_package(path or default_package())
+        if profile is not None:
+            package = apply_site_profile(package, profile)
         thresholds = chosen_thresholds(package, fracture_threshold, doubt_threshold)
         settings = package.description.input.settings()
         batch = golden_batch(package.golden.pixels, settings)
-        engine = choose_engine(package.network(), batch, threads=threads)
-        refuse_wrong_answer(package, engine)
-        return cls(package, engine, thresholds=thresholds)
+        chosen = choose_engine(
+            package.network(),
+            batch,
+            wanted=engine,
+            threads=threads,
+            digest=package.digest,
+            memory=memory,
+            said=said,
+        )
+        refuse_wrong_answer(package, chosen)
+        return cls(package, chosen, thresholds=thresholds)
 
     def analyze(self, radiograph: Radiograph) -> ImageFindings:
-        """Body part, fracture or not, and where.
+        """Body part, fracture or not, and where; not processed if the picture is none of a limb.
 
         Raises:
             EngineError: the engine failed this time, or said something that is not a number.
@@ -74,6 +95,11 @@ class Analyzer:
         if not math.isfinite(logit):
             # No comparison holds for it, so it would pass as "no fracture".
             raise EngineError(f"{self._engine.name}: the film's logit is {logit}")
+        refusal = self._gate.refusal(given, said.features[0]) if self._gate else None
+        if refusal is not None:
+            return self.not_processed(
+                refusal.reason, radiograph.rows, radiograph.columns, refusal.detail
+            )
         probability = fracture_probability(logit, self._description.fracture)
         outcome = self.thresholds.outcome(probability)
         return ImageFindings(
@@ -85,8 +111,14 @@ class Analyzer:
             fracture_probability=probability,
             body_part=body_part(said.parts[0], self._description.body_parts),
             regions=find_regions(
-                said.heat[0], logit, outcome, given.placement, self._description.regions
+                said.heat[0],
+                logit,
+                outcome,
+                given.placement,
+                self._description.regions,
+                said.boxes[0],
             ),
+            types=further_labels(said.types[0], self._description.types),
         )
 
     def not_processed(

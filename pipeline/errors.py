@@ -4,6 +4,9 @@ PipelineError
 ├── ScopeError            the film is not for this model              (permanent)
 ├── UnreadableError       the pixels cannot be had from the file      (permanent)
 ├── ModelPackageError     the package is damaged, or not for us       (permanent)
+├── EngineUnavailableError  this machine cannot run the engine   (permanent)
+├── ExportError           the exported network does not answer alike  (permanent)
+├── EvaluationError       scores and labels that cannot be measured   (permanent)
 └── EngineError           the engine failed this time                 (transient)
 """
 
@@ -36,6 +39,18 @@ class UnreadableError(PipelineError):
 
 class ModelPackageError(PipelineError):
     """The model package is refused; the message names the file and the reason."""
+
+
+class EvaluationError(PipelineError):
+    """Scores and labels do not make a figure; the message names the file and the remedy."""
+
+
+class EngineUnavailableError(PipelineError):
+    """The engine that was asked for cannot run here; the message says what it needs."""
+
+
+class ExportError(PipelineError):
+    """A network cannot be exported: the file answers otherwise, or cannot be written."""
 
 
 class EngineError(PipelineError):

@@ -12,6 +12,7 @@ from pipeline.findings import Thresholds
 from pipeline.model_input import InputSettings
 
 WEIGHTS = "weights.safetensors"
+GATE = "gate.safetensors"
 CARD = "MODEL_CARD.md"
 GOLDEN_INPUT = "golden/input.png"
 GOLDEN_ANSWER = "golden/answer.json"
@@ -84,6 +85,13 @@ class BodyPartLabel(Record):
     code: Code
 
 
+class TypeLabel(Record):
+    """A further label of a film, a fracture type for example, in the order of the network's output."""
+
+    name: str = Field(min_length=1, max_length=64)
+    code: Code | None = None
+
+
 class RegionSettings(Record):
     """How a heat map becomes regions; lengths are cells of the heat map.
 
@@ -101,11 +109,27 @@ class RegionSettings(Record):
     thresholds: OperatingPoints = OperatingPoints(fracture=0.5, doubt=0.25)
 
 
+class GateRecord(Record):
+    """The gate of the pixels, whose tensors are in `gate.safetensors`.
+
+    `statistics` names the set of film statistics that it was fitted on. A picture above `threshold` is not
+    read; out of fold that refused the share `allowed` of the data set's own films.
+    """
+
+    statistics: str
+    threshold: float
+    allowed: Share
+
+
 class Architecture(Record):
-    """A name of `networks.fracture_net.ARCHITECTURES` and the shape that it is built in."""
+    """A name of `networks.fracture_net.ARCHITECTURES` and the shape that it is built in.
+
+    With several `members` the weights file holds each under its number, and what they say is averaged.
+    """
 
     name: str
-    shape: dict[str, int | tuple[int, ...]]
+    shape: dict[str, bool | int | str | tuple[int, ...]]
+    members: int = Field(1, ge=1, le=16)
 
 
 class InputRecord(Record):
@@ -138,7 +162,9 @@ class ModelDescription(Record):
     input: InputRecord
     fracture: FractureLabel
     body_parts: tuple[BodyPartLabel, ...] = Field(min_length=1)
+    types: tuple[TypeLabel, ...] = ()
     regions: RegionSettings
+    gate: GateRecord | None = None
     training: TrainingRecord
     files: dict[str, Digest]
 
@@ -147,13 +173,19 @@ class ModelDescription(Record):
         for name in PACKAGED_FILES:
             if name not in self.files:
                 raise ValueError(f"files: {name!r} has no digest")
+        if (GATE in self.files) != (self.gate is not None):
+            raise ValueError(f"gate: [gate] and {GATE!r} in files belong together, one is missing")
         for name in self.files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or "\\" in name:
                 raise ValueError(f"files: {name!r} leaves the package")
-        if self.architecture.shape.get("parts") != len(self.body_parts):
-            raise ValueError(
-                f"architecture.shape.parts = {self.architecture.shape.get('parts')!r}, "
-                f"but {len(self.body_parts)} body_parts are listed"
-            )
+        for key, table, listed in (
+            ("parts", "body_parts", len(self.body_parts)),
+            ("types", "types", len(self.types)),
+        ):
+            said = self.architecture.shape.get(key, 0)
+            if said != listed:
+                raise ValueError(
+                    f"architecture.shape.{key} = {said!r}, but {listed} {table} are listed"
+                )
         return self

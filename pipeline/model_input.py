@@ -20,6 +20,8 @@ Mask = npt.NDArray[np.bool_]
 # sharpness would otherwise be a label.
 FILM_SIDE = 454
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
+# Grey levels of the input: between the percentiles at least, at most, and where there is no film.
+LEAST_SPREAD, MOST_LEVEL, BLACK = 1e-4, 1.2, -1.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ def normalise(pixels: FloatImage, mask: Mask | None = None) -> FloatImage:
     """
     counted = pixels if mask is None or not mask.any() else pixels[mask]
     low, high = np.percentile(counted, (LOW_PERCENTILE, HIGH_PERCENTILE))
-    spread = max(float(high - low), 1e-4)
+    spread = max(float(high - low), LEAST_SPREAD)
     levels = (pixels - np.float32(low)) * np.float32(2.0 / spread) - 1.0
-    return np.asarray(np.clip(levels, -1.2, 1.2), dtype=np.float32)
+    return np.asarray(np.clip(levels, -MOST_LEVEL, MOST_LEVEL), dtype=np.float32)
 
 
 def letterbox(reduced: FloatImage, size: int) -> tuple[FloatImage, Placement]:
@@ -75,7 +77,7 @@ def letterbox(reduced: FloatImage, size: int) -> tuple[FloatImage, Placement]:
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     resized = cv2.resize(reduced, (width, height), interpolation=way)
     left, top = (size - width) // 2, (size - height) // 2
-    square = np.full((size, size), -1.0, np.float32)
+    square = np.full((size, size), BLACK, np.float32)
     square[top : top + height, left : left + width] = resized
     return square, Placement(rows, columns, size, width / columns, height / rows, left, top)
 
@@ -99,7 +101,7 @@ def make_model_input(
         small_mask = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST) > 0
     grey = normalise(reduced, small_mask)
     if small_mask is not None:
-        grey = np.where(small_mask, grey, np.float32(-1.0))
+        grey = np.where(small_mask, grey, np.float32(BLACK))
     square, placed = letterbox(grey, settings.size)
     return ModelInput(
         square,

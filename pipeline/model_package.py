@@ -4,6 +4,7 @@
 weights/<name>/<x.y.z>/
   model.toml            identity, architecture by name, input, labels, regions, digests of the other files
   weights.safetensors   tensors, never code
+  gate.safetensors      optional: what tells a limb's film from other pictures
   MODEL_CARD.md
   golden/               an input and its answer, replayed before serving
 ```
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from pipeline.errors import ModelPackageError
 from pipeline.golden import Golden, GoldenAnswer
 from pipeline.model_description import (
+    GATE,
     GOLDEN_ANSWER,
     GOLDEN_INPUT,
     PACKAGED_FILES,
@@ -35,7 +37,8 @@ from pipeline.model_description import (
     Architecture,
     ModelDescription,
 )
-from pipeline.networks.fracture_net import ARCHITECTURES
+from pipeline.networks.fracture_net import ARCHITECTURES, Members
+from pipeline.pixel_gate import PixelGate, load_gate
 
 DESCRIPTION = "model.toml"
 _RESTORE = "restore the package as it was published"
@@ -43,13 +46,19 @@ _RESTORE = "restore the package as it was published"
 
 @dataclass(frozen=True, eq=False)
 class ModelPackage:
-    """A verified package. `digest`: sha256 of model.toml, which holds the digests of all other files."""
+    """A verified package. `digest`: sha256 of model.toml, which holds the digests of all other files.
+
+    `gate` is None in a package without one: its films are refused by their headers only. `profile`: sha256 of the
+    site profile whose calibration and thresholds stand in the description in place of the package's; else empty.
+    """
 
     folder: Path
     description: ModelDescription
     digest: str
     golden: Golden
     tensors: Mapping[str, Tensor] = field(repr=False)
+    gate: PixelGate | None = None
+    profile: str = ""
 
     def network(self) -> nn.Module:
         """A fresh network with the package's weights, float32, ready to read."""
@@ -73,6 +82,7 @@ def load_package(folder: Path) -> ModelPackage:
         digest=hashlib.sha256(text).hexdigest(),
         golden=_golden(folder, contents),
         tensors=_tensors(folder / WEIGHTS, contents[WEIGHTS], description.architecture),
+        gate=_gate(folder / GATE, contents, description),
     )
 
 
@@ -89,7 +99,10 @@ def build_network(architecture: Architecture) -> nn.Module:
         )
     network, shape = ARCHITECTURES[architecture.name]
     try:
-        return network(shape(**architecture.shape))  # type: ignore[arg-type]  # refused below
+        settings = shape(**architecture.shape)  # type: ignore[arg-type]  # refused below
+        if architecture.members == 1:
+            return network(settings)
+        return Members([network(settings) for _ in range(architecture.members)])
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelPackageError(
             f"{DESCRIPTION}: architecture.shape does not fit {architecture.name!r}: {error}; {_RESTORE}"
@@ -168,6 +181,16 @@ def _golden(folder: Path, contents: Mapping[str, bytes]) -> Golden:
             f"{folder / GOLDEN_ANSWER}: not a golden answer: {error}; {_RESTORE}"
         ) from error
     return Golden(grey.astype(np.float32) / np.float32(255), answer)
+
+
+def _gate(path: Path, contents: Mapping[str, bytes], description: ModelDescription) -> PixelGate | None:
+    if description.gate is None:
+        return None
+    architecture, side = description.architecture, description.input.size
+    with torch.device("meta"):  # asks for the width of the features, computes nothing
+        features = build_network(architecture).eval()(torch.empty(1, 1, side, side)).features.shape[1]
+    members = architecture.members
+    return load_gate(path, contents[path.name], description.gate, members, features // members)
 
 
 def _tensors(path: Path, contents: bytes, architecture: Architecture) -> Mapping[str, Tensor]:

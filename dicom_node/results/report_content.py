@@ -182,6 +182,7 @@ def _algorithm(findings: ImageFindings) -> sr.AlgorithmIdentification:
             f"engine {model.engine}",
             f"fracture threshold {findings.thresholds.fracture:.4f}",
             f"doubt threshold {findings.thresholds.doubt:.4f}",
+            *([f"site profile {model.profile}"] if model.profile else []),
         ],
     )
 

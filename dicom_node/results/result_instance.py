@@ -117,9 +117,10 @@ def own_coding_scheme() -> Dataset:
 
 def _reading(findings: ImageFindings) -> str:
     model = findings.model
+    profile = f", site profile {model.profile}" if model.profile else ""
     return (
         f"{RESEARCH_NOTICE} Read by {model.name} {model.version}, package {model.digest}, "
-        f"engine {model.engine}; {threshold_words(findings)}."
+        f"engine {model.engine}; {threshold_words(findings)}{profile}."
     )
 
 

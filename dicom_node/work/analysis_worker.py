@@ -27,7 +27,7 @@ from pipeline.film_file import read_dataset
 from pipeline.findings import ImageFindings, NotProcessed
 from pipeline.pixel_conversion import read_radiograph
 from pipeline.radiograph import Radiograph
-from pipeline.scope import refuse_out_of_scope
+from pipeline.scope import refuse_out_of_scope, unchecked_age
 
 # A film that ended the process so often is not tried again: its outcome says so.
 MOST_ATTEMPTS = 3
@@ -95,6 +95,8 @@ class AnalysisWorker:
             self._readings.finish(job, reading, (), self._clock())
             return
         findings = self._findings(film, earlier)
+        if findings.reason is None:
+            findings = replace(findings, detail=self._unchecked_age(film))
         reading = FinishedReading(findings, _pixel_digest(film), film.header_digest)
         overlays, complaint = self._overlays(job, film, findings)
         if complaint:
@@ -122,7 +124,7 @@ class AnalysisWorker:
         if is_own_result(source, self._context(job.begun_at).device_uid):
             return _Film(source, digest, None, (NotProcessed.OWN_RESULT, ""))
         try:
-            refuse_out_of_scope(source)
+            refuse_out_of_scope(source, minimum_age_years=self._settings.model.minimum_age_years)
             return _Film(source, digest, read_radiograph(source), None)
         except (ScopeError, UnreadableError) as error:
             return _Film(source, digest, None, (error.reason, error.detail))
@@ -145,10 +147,15 @@ class AnalysisWorker:
             earlier is not None
             and earlier.model == self._analyzer.identity.digest
             and earlier.findings.thresholds == self._analyzer.thresholds
+            and earlier.findings.model.profile == self._analyzer.identity.profile
         )
         if earlier and known and earlier.pixel_digest == film.radiograph.pixel_digest:
             return earlier.findings
         return self._analyzer.analyze(film.radiograph)
+
+    def _unchecked_age(self, film: _Film) -> str:
+        least = self._settings.model.minimum_age_years
+        return "" if film.source is None else unchecked_age(film.source, least)
 
     def _overlays(
         self, job: Job, film: _Film, findings: ImageFindings

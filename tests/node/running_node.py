@@ -49,7 +49,13 @@ def settings_text(destinations: Sequence[dict[str, Any]], **tables: Any) -> str:
     given: dict[str, Any] = {
         "node": {"port": free_port()},
         "study": {"quiet_seconds": 1.5, "longest_wait_seconds": 60},
-        "model": {"fracture_threshold": SUSPECT_ALL, "doubt_threshold": SUSPECT_ALL, "threads": 1},
+        "model": {
+            "fracture_threshold": SUSPECT_ALL,
+            "doubt_threshold": SUSPECT_ALL,
+            "threads": 1,
+            # Nothing is measured at the start; the walk's node chooses for itself.
+            "engine": "torch fp32",
+        },
         "retention": {"minimum_free_gb": 0.05},
         "destinations": list(destinations),
         "routes": [{"from": ["*"], "to": [place["name"] for place in destinations]}],

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.real_part
 # What a data folder may hold: names made of digests, and the database.
 OWN_PATHS = re.compile(
     r"(spool|outbox)/[0-9a-f]{2}/[0-9a-f]{62}\.dcm|node\.sqlite(-wal|-shm)?|locks/[a-z]+\.lock"
+    r"|engines/(choice\.json|[0-9a-f]{16}-[0-9a-f]{32}\.onnx)"
 )
 
 

@@ -80,6 +80,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
                 {"ae_title": "MODALITY", "hosts": ["127.0.0.1"]},
                 {"ae_title": "PACS", "hosts": ["127.0.0.1"], "accept_and_ignore": ["sc", "sr"]},
             ],
+            model={"engine": "auto"},
         )
         with running_node(folder / "node", text) as node:
             yield Walk(node, places["archive"], places["cards"])

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from pipeline.analysis import Analyzer, refuse_wrong_answer
+from pipeline.engines.choice import choose_engine
 from pipeline.engines.engine import FloatArray, RawReading
-from pipeline.engines.torch_engine import TorchEngine, choose_engine, has_bf16
+from pipeline.engines.torch_engine import TorchEngine
 from pipeline.errors import EngineError, ModelPackageError
 from pipeline.findings import NotProcessed, Outcome, dump_findings, load_findings
 from pipeline.golden import golden_batch
 from pipeline.model_package import load_package
+from pipeline.processor import has_bf16
 from pipeline.radiograph import Radiograph
 from tests.pipeline.conftest import drawn_radiograph
 
@@ -167,7 +169,7 @@ def test_bf16_is_taken_only_where_the_processor_has_it_and_the_answer_agrees(
     assert choose_engine(package.network(), batch, bf16=False, threads=1).name == "torch fp32"
     assert choose_engine(package.network(), batch, bf16=True, threads=1).name == "torch bf16"
     coarse = package.network()
-    coarse.get_parameter("classifier.fracture_head.weight").data.mul_(1e5)
+    coarse.get_parameter("heads.fracture_head.weight").data.mul_(1e5)
     assert choose_engine(coarse, batch, bf16=True, threads=1).name == "torch fp32"
 
 

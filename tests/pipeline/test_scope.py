@@ -14,7 +14,8 @@ from pydicom.uid import (
 
 from pipeline.errors import ScopeError
 from pipeline.findings import NotProcessed
-from pipeline.scope import OTHER_REGIONS, refuse_out_of_scope
+from pipeline.patient_age import age_in_years
+from pipeline.scope import OTHER_REGIONS, OTHER_VIEW_CODES, refuse_out_of_scope, unchecked_age
 from tests.phantoms import phantom
 
 
@@ -118,3 +119,100 @@ def test_coded_limbs_and_foreign_schemes() -> None:
     assert refusal(ds) is NotProcessed.BODY_PART
     ds.AnatomicRegionSequence = region("114", "99CONSOLE", "Left knee")
     assert refusal(ds) is None
+
+
+@pytest.mark.parametrize(
+    "view", ["PANORAMIC", "BITEWING", "Peri-Apical", "MLO", "CC", "WATERS", "CEPH LAT"]
+)
+def test_views_of_teeth_heads_and_breasts_are_refused(view: str) -> None:
+    """By View Position, when nothing names the body part."""
+    ds = phantom()
+    ds.BodyPartExamined, ds.ViewPosition = "", view
+    assert refusal(ds) is NotProcessed.VIEW
+
+
+@pytest.mark.parametrize(
+    "view", ["AP", "PA", "LAT", "LL", "OBLIQUE", "ML", "LM", "AXIAL", "SUNRISE", ""]
+)
+def test_views_of_limbs_pass(view: str) -> None:
+    """Also those that a breast has too."""
+    ds = phantom()
+    ds.BodyPartExamined, ds.ViewPosition = "", view
+    assert refusal(ds) is None
+
+
+@pytest.mark.parametrize(("code", "older"), OTHER_VIEW_CODES.items())
+def test_coded_views_are_refused_in_old_and_new_codes(code: str, older: str) -> None:
+    """SNOMED CT and SNOMED-RT, each pair as in PS3.16."""
+    for value, scheme in ((code, "SCT"), (older, "SRT")):
+        ds = phantom(modality="DX")
+        ds.BodyPartExamined, ds.AnatomicRegionSequence = "", Sequence([])
+        ds.ViewCodeSequence = region(value, scheme)
+        assert refusal(ds) is NotProcessed.VIEW
+    assert mapping["SCT"][code] == older
+
+
+def test_a_named_limb_outweighs_a_view_that_others_have_too() -> None:
+    """An oblique foot and an axial shoulder share their codes with breasts."""
+    ds = phantom(modality="DX")
+    ds.BodyPartExamined = "FOOT"
+    ds.ViewCodeSequence = region("399368009", "SCT")
+    assert refusal(ds) is None
+    ds.BodyPartExamined = ""
+    ds.AnatomicRegionSequence = region("16982005", "SCT", "Shoulder")
+    assert refusal(ds) is None
+
+
+def aged(age: str = "", born: str = "", taken: str = "") -> Dataset:
+    """A film of a patient of that age, or with these dates."""
+    ds = phantom()
+    for keyword in ("AcquisitionDate", "ContentDate", "SeriesDate"):
+        if keyword in ds:
+            delattr(ds, keyword)
+    ds.PatientAge, ds.PatientBirthDate, ds.StudyDate = age, born, taken
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("ds", "years"),
+    [
+        (aged("018Y"), 18),
+        (aged("006M"), 0.5),
+        (aged("017Y", "19500101", "20240101"), 17),
+        (aged("", "20060507", "20240506"), 17),
+        (aged("", "20060506", "20240506"), 18),
+        (aged("18", "20060506", "20240506"), 18),
+        (aged("", "20200229", "20210228"), 0),
+    ],
+)
+def test_the_age_is_the_patient_s_when_the_film_was_taken(ds: Dataset, years: float) -> None:
+    """Patient's Age goes first, then the dates."""
+    assert age_in_years(ds) == pytest.approx(years, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "ds",
+    [
+        aged(),
+        aged("young"),
+        aged("", "20060506"),
+        aged("", "2006", "2024"),
+        aged("", "20240507", "20240506"),
+    ],
+)
+def test_an_age_that_the_header_does_not_say_is_none(ds: Dataset) -> None:
+    """Nor one before birth."""
+    assert age_in_years(ds) is None
+
+
+def test_patients_below_the_minimum_age_are_refused_and_unknown_ages_pass() -> None:
+    """Only where a minimum is set; what could not be compared is said, and no age is told."""
+    with pytest.raises(ScopeError) as refused:
+        refuse_out_of_scope(aged("017Y"), minimum_age_years=18)
+    assert refused.value.reason is NotProcessed.AGE
+    assert "17" not in str(refused.value)
+    refuse_out_of_scope(aged("017Y"))
+    refuse_out_of_scope(aged("018Y"), minimum_age_years=18)
+    refuse_out_of_scope(aged(), minimum_age_years=18)
+    assert "not compared with 18 years" in unchecked_age(aged(), 18)
+    assert unchecked_age(aged(), None) == unchecked_age(aged("020Y"), 18) == ""
