@@ -1,6 +1,6 @@
 """What a model input looks like, in numbers: grey levels, edge of the film, texture, repetition, symmetry.
 
-A few milliseconds a film. Fitting and serving of the pixel gate call this one function.
+About 20 milliseconds a film. Fitting and serving of the pixel gate call this one function.
 """
 
 from __future__ import annotations
