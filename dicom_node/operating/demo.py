@@ -34,6 +34,9 @@ port = {port}
 [study]
 quiet_seconds = 1.5
 longest_wait_seconds = 30
+[model]
+# Nothing is measured at the start of a node that lives for seconds.
+engine = "torch fp32"
 [retention]
 minimum_free_gb = 0.2
 [log]
