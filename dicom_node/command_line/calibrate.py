@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_node.command_line.dataset import AloneOption, GroupByOption, LayoutOption
 from dicom_node.command_line.evaluate import data_errors, said, watched
 from dicom_node.command_line.terminal import err, out
 from pipeline.findings import RESEARCH_NOTICE
@@ -25,14 +26,9 @@ def calibrate(
     model: Annotated[
         Path | None, typer.Option(exists=True, help="A model package; default: the shipped one.")
     ] = None,
-    layout: Annotated[str | None, typer.Option(help="The layout; default: found by the files.")] = None,
-    group_by: Annotated[
-        str,
-        typer.Option(help="A regular expression for file names; its first group names the patient."),
-    ] = "",
-    each_film_alone: Annotated[
-        bool, typer.Option("--each-film-alone", help="Every film is of another patient.")
-    ] = False,
+    layout: LayoutOption = None,
+    group_by: GroupByOption = "",
+    each_film_alone: AloneOption = False,
     draws: Annotated[int, typer.Option(min=100, help="Samples of the intervals.")] = 1000,
 ) -> None:
     """Fit calibration and both thresholds to a site's labelled films; the package stays as it is.

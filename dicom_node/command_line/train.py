@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from dicom_node.command_line.dataset import AloneOption, GroupByOption, LayoutOption
 from dicom_node.command_line.terminal import err, out
 from pipeline.findings import RESEARCH_NOTICE
 
@@ -23,15 +24,6 @@ _FITTING, _TRANSFER = "Training", "Transfer learning"
 
 DataOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="The labelled films.")]
 OutOption = Annotated[Path, typer.Option("--out", file_okay=False, help="The run's folder.")]
-LayoutOption = Annotated[
-    str | None, typer.Option(help="A layout of docs/datasets.md; default: found by the files.")
-]
-GroupByOption = Annotated[
-    str, typer.Option(help="A regular expression for file names; its first group names the patient.")
-]
-AloneOption = Annotated[
-    bool, typer.Option("--each-film-alone", help="Every film is of another patient.")
-]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="About so many films only, to rehearse.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on after the run's last whole epoch.")]
 EpochsOption = Annotated[

@@ -125,27 +125,29 @@ def evaluate_package(
     files = listing.files
     folds = recorded_folds(package.folder)
     seen = sum(file.id in folds for file in files)
+    recorded = recorded_figures(package.folder)
+    level = _dice_level(recorded)
     if out_of_fold:
         _refuse_without_folds(package, folds, seen)
         engines = member_engines(package, threads)
         read = [file for file in files if folds.get(file.id, ALWAYS_TRAINED) != ALWAYS_TRAINED]
-        scores = _read(package, read, [engines[folds[file.id]] for file in read], folds, said, watched)
+        members = [engines[folds[file.id]] for file in read]
+        scores = _read(package, read, members, folds, level, said, watched)
         scores += [FilmScore(file.id) for file in files if folds.get(file.id) == ALWAYS_TRAINED]
         protocol = "out of fold: each film was read by the network that never saw it"
     else:
         engine = TorchEngine(package.network(), threads=threads)
-        scores = _read(package, files, [engine] * len(files), {}, said, watched)
+        scores = _read(package, files, [engine] * len(files), {}, level, said, watched)
         protocol = f"{labelled.split} films of {labelled.folder.name}, read by the whole package"
         if seen:
             protocol += f"; {seen} of {len(files)} were seen in training, so the figures are too good"
     sample = _sample(package, listing, scores)
     identity = f"{package.description.name} {package.description.version}"
-    recorded = recorded_figures(package.folder)
     figures = measure(
         sample,
         model=identity,
         protocol=recorded.protocol if out_of_fold and recorded else protocol,
-        dice_level=_dice_level(recorded),
+        dice_level=level,
         draws=draws,
     )
     return Evaluation(sample, figures, 0 if out_of_fold else seen)
@@ -198,11 +200,11 @@ def _read(
     files: Sequence[LabelledFile],
     engines: Sequence[Engine],
     folds: dict[str, int],
+    level: float,
     said: Said,
     watched: Watched,
 ) -> list[FilmScore]:
     regions = package.description.regions
-    level = _dice_level(recorded_figures(package.folder))
     engine_of = {file.id: engine for file, engine in zip(files, engines, strict=True)}
     made = []
     for reading in read_films(
