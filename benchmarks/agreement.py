@@ -26,6 +26,7 @@ from benchmarks.labelled_films import inputs, split_files  # noqa: E402
 from pipeline.classification import fracture_probability  # noqa: E402
 from pipeline.engines.building import EXACT  # noqa: E402
 from pipeline.engines.engine import Engine, FloatArray  # noqa: E402
+from pipeline.evaluation.film_figures import area_under_curve  # noqa: E402
 from pipeline.model_description import FractureLabel  # noqa: E402
 from pipeline.model_package import default_package, load_package  # noqa: E402
 from pipeline.processor import read_processor, threads_wanted  # noqa: E402
@@ -56,14 +57,6 @@ def probabilities(engine: Engine, films: FloatArray, label: FractureLabel) -> Fl
     return np.array([fracture_probability(float(logit), label) for logit in logits])
 
 
-def area_under_curve(scores: Floats, fractured: npt.NDArray[np.bool_]) -> float | None:
-    """The share of pairs of a fractured and another film that are ranked rightly; ties count half."""
-    if fractured.all() or not fractured.any():
-        return None
-    apart = scores[fractured][:, None] - scores[~fractured][None]
-    return float(((apart > 0) + 0.5 * (apart == 0)).mean())
-
-
 def compare(
     name: str, own: Floats, exact: Floats, fractured: npt.NDArray[np.bool_], label: FractureLabel
 ) -> Row:
@@ -71,7 +64,7 @@ def compare(
     points = label.thresholds.thresholds()
     changed = sum(points.outcome(a) is not points.outcome(b) for a, b in zip(own, exact, strict=True))
     apart = np.abs(own - exact)
-    auc, exact_auc = area_under_curve(own, fractured), area_under_curve(exact, fractured)
+    auc, exact_auc = (_auc_or_none(scores, fractured) for scores in (own, exact))
     return Row(
         name,
         round(float(apart.mean()), 6),
@@ -81,6 +74,12 @@ def compare(
         None if auc is None or exact_auc is None else round(auc - exact_auc, 5),
         bool(apart.mean() <= MOST_MEAN and apart.max() <= MOST and changed <= MOST_CHANGED * len(own)),
     )
+
+
+def _auc_or_none(scores: Floats, fractured: npt.NDArray[np.bool_]) -> float | None:
+    """JSON has no NaN."""
+    area = area_under_curve(scores, fractured)
+    return None if np.isnan(area) else area
 
 
 def show(rows: list[Row], films: int) -> None:
