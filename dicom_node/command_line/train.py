@@ -38,7 +38,12 @@ SizeOption = Annotated[
     typer.Option(min=32, help="Side of the input, a multiple of 32.", rich_help_panel=_FITTING),
 ]
 RateOption = Annotated[
-    float | None, typer.Option(help="The highest learning rate.", rich_help_panel=_FITTING)
+    float | None,
+    typer.Option(
+        min=0,
+        help="AdamW's highest learning rate; Muon's follows in proportion.",
+        rich_help_panel=_FITTING,
+    ),
 ]
 PatienceOption = Annotated[
     int,
@@ -138,7 +143,13 @@ def _fitting(
         chosen = with_epochs(chosen, epochs)
     if image_size is not None:
         chosen = with_size(chosen, image_size)
-    return replace(chosen, batch_size=batch_size or chosen.batch_size, rate=rate or chosen.rate)
+    faster = 1.0 if rate is None else rate / chosen.rate
+    return replace(
+        chosen,
+        batch_size=batch_size or chosen.batch_size,
+        rate=chosen.rate * faster,
+        matrix_rate=chosen.matrix_rate * faster,
+    )
 
 
 def _train(asked: RunSettings) -> None:

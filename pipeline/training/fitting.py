@@ -28,6 +28,7 @@ from pipeline.training.checkpoint import (
 from pipeline.training.errors import TrainingError
 from pipeline.training.films import Film
 from pipeline.training.losses import Target, reading_loss
+from pipeline.training.optimiser import Optimiser
 from pipeline.training.progress import Progress, Watched, unwatched
 from pipeline.training.running_average import RunningAverage
 
@@ -37,7 +38,8 @@ class FittingSettings:
     """Everything that shapes a run; written into its folder.
 
     `size`: side of the network's input; `film_side`: longest side a film is brought to before; `crop_side`: of a
-    crop at the scale of `size`. `patience`: stop after so many judgements on val without a gain (0: never).
+    crop at the scale of `size`. `rate`, `matrix_rate`: of `Optimiser`. Each epoch draws all fractured films and so
+    many others for each. `patience`: stop after so many judgements on val without a gain (0: never).
     """
 
     size: int = 320
@@ -47,8 +49,10 @@ class FittingSettings:
     film_epochs: int = 30
     batch_size: int = 16
     rate: float = 2e-3
+    matrix_rate: float = 0.02
     weight_decay: float = 0.02
     negatives_per_positive: float = 2.0
+    crop_negatives_per_positive: float = 0.7
     seed: int = 1
     judge_every: int = 1
     patience: int = 0
@@ -128,13 +132,20 @@ class Fitting:
             torch.set_num_threads(settings.threads)
         self.net = FractureNet(shape).to(self.device).to(memory_format=torch.channels_last)
         self.mean = RunningAverage(self.net)
-        self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
-        )
+        self.optimiser = self._new_optimiser()
         self.epoch = 0
         self.best = -math.inf
         self.history: list[dict[str, float]] = []
         self.films = ""
+
+    def _new_optimiser(self) -> Optimiser:
+        chosen = self.settings
+        return Optimiser(
+            self.net,
+            rate=chosen.rate,
+            matrix_rate=chosen.matrix_rate,
+            weight_decay=chosen.weight_decay,
+        )
 
     @property
     def epochs(self) -> int:
@@ -276,7 +287,13 @@ class Fitting:
         self.net.load_state_dict(state["net"])
         self.mean.net.load_state_dict(state["mean"])
         self.mean.steps = state["mean_steps"]
-        self.optimiser.load_state_dict(state["optimiser"])
+        try:
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, ValueError) as error:
+            raise TrainingError(
+                f"{checkpoint}: its weights were moved otherwise ({error}); resume with the same rates, or begin "
+                "in another folder with --begin-with"
+            ) from error
         self.epoch, self.best, self.history = state["epoch"], state["best"], state["history"]
 
     def _one_epoch(self, train: Sequence[Film], watched: Watched) -> float:
@@ -284,7 +301,7 @@ class Fitting:
         torch.manual_seed(self.settings.seed * 100_003 + self.epoch)
         chance = np.random.default_rng([self.settings.seed, self.epoch])
         crops = self.epoch < self.settings.crop_epochs
-        films = self._drawn(croppable(train) if crops else train, chance)
+        films = self._drawn(croppable(train) if crops else train, crops, chance)
         steps = len(films) // self.settings.batch_size
         if not steps:
             raise TrainingError(
@@ -322,10 +339,12 @@ class Fitting:
         whole = chosen.crop_epochs * crop + chosen.film_epochs * film
         return (crops * crop + (done - crops) * film) / whole
 
-    def _drawn(self, train: Sequence[Film], chance: np.random.Generator) -> list[Film]:
+    def _drawn(self, train: Sequence[Film], crops: bool, chance: np.random.Generator) -> list[Film]:
+        settings = self.settings
+        each = settings.crop_negatives_per_positive if crops else settings.negatives_per_positive
         positive = [film for film in train if film.fractured]
         negative = [film for film in train if not film.fractured]
-        wanted = min(len(negative), int(len(positive) * self.settings.negatives_per_positive))
+        wanted = min(len(negative), int(len(positive) * each))
         picked = chance.choice(len(negative), wanted, replace=False)
         films = positive + [negative[index] for index in picked]
         order = chance.permutation(len(films))
@@ -335,11 +354,9 @@ class Fitting:
         stage = self.settings.crop_epochs if crops else self.settings.film_epochs
         done = self.epoch if crops else self.epoch - self.settings.crop_epochs
         share = (done + within) / max(1, stage)
-        top = self.settings.rate * (1.0 if crops or not self.settings.crop_epochs else 0.5)
+        top = 1.0 if crops or not self.settings.crop_epochs else 0.5
         warm = min(1.0, (share * stage + 0.05) / 1.0)
-        rate = top * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.optimiser.set_rate(top * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))))
 
     def _batches(
         self, films: Sequence[Film], crops: bool, chance: np.random.Generator
@@ -370,7 +387,6 @@ class Fitting:
             reading = self.net(images)
         said = type(reading)(*(part.float() for part in reading))
         loss = reading_loss(said, target_of(batch).to(self.device), heat_weight)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimiser.step()
