@@ -101,6 +101,12 @@ class ResultKind(StrEnum):
 
     REPORT = "sr"
     OVERLAY = "sc"
+    SUMMARY = "summary"
+    EXPLANATION = "gradcam"
+    PRESENTATION = "gsps"
+    SEGMENTATION = "seg"
+    KEY_OBJECTS = "kos"
+    REJECTION = "rejection"
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,16 @@ are the product's own. The same checkout gives the same files.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 from PIL import Image
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 from dicom_node import __version__
@@ -21,10 +24,17 @@ from dicom_node.identifiers import derive_uid
 from dicom_node.operating.phantom_drawing import Limb
 from dicom_node.operating.phantoms import phantom_instance
 from dicom_node.records import ResultObject, StudyFindings, StudyImage
+from dicom_node.results.capture_style import CaptureStyle
 from dicom_node.results.composition import CompositionContext, DestinationProfile
-from dicom_node.results.overlay_drawing import RgbImage, draw_card, draw_overlay
+from dicom_node.results.explanation_capture_drawing import draw_explanation_capture
+from dicom_node.results.film_drawing import RgbImage
+from dicom_node.results.overlay_drawing import draw_card, draw_overlay
 from dicom_node.results.source_context import header_digest
 from dicom_node.results.structured_report import compose_report
+from dicom_node.results.study_summary import compose_summary
+from dicom_node.results.wording import wording_of
+from dicom_node.settings import LanguageName
+from pipeline.activation_map import Arrow, Explanation
 from pipeline.findings import (
     BodyPart,
     ImageFindings,
@@ -44,6 +54,7 @@ GREYS, COLOURS = 64, 64
 ROWS, COLUMNS = 1024, 832
 INSTALLATION = UUID("00000000-0000-4000-8000-000000000000")
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+CONTEXT = CompositionContext(INSTALLATION, __version__, AT)
 # Where the forearm with seed 1 is broken, in the film's pixels.
 BREAK: Box = (300.0, 612.0, 424.0, 732.0)
 _FILM: dict[str, Any] = {
@@ -70,17 +81,56 @@ FINDINGS: dict[str, ImageFindings] = {
     "doubt": _read(0.34, Outcome.DOUBT, "hand"),
     "below-threshold": _read(0.04, Outcome.NO_FRACTURE, "leg"),
     "not-processed": ImageFindings(Outcome.NOT_PROCESSED, reason=NotProcessed.TRUNCATED, **_FILM),
+    "german": _read(0.87, Outcome.FRACTURE, "hand"),
 }
+# What the page shows: a file of each.
+PICTURES = (*FINDINGS, "summary", "gradcam")
+# Of FINDINGS, those in the summary.
+SUMMARIZED = ("fracture", "doubt", "below-threshold", "not-processed")
+# Of FINDINGS, those drawn in another language.
+LANGUAGES: dict[str, LanguageName] = {"german": "de"}
+
+
+def style(name: str) -> CaptureStyle:
+    """The language in which one of FINDINGS is drawn."""
+    return CaptureStyle(wording_of(LANGUAGES.get(name, "en")))
 
 
 def draw(name: str) -> RgbImage:
     """The picture of one of FINDINGS: uint8 (rows, columns, 3), RGB."""
     findings = FINDINGS[name]
     if findings.outcome is Outcome.NOT_PROCESSED:
-        return draw_card(findings, longest_side=LONGEST_SIDE)
+        return draw_card(findings, longest_side=LONGEST_SIDE, style=style(name))
     limb: Limb = "lower leg" if name == "below-threshold" else "forearm"
     film = read_radiograph(_phantom(limb, bool(findings.regions), 1))
-    return draw_overlay(film, findings, longest_side=LONGEST_SIDE)
+    return draw_overlay(film, findings, longest_side=LONGEST_SIDE, style=style(name))
+
+
+def summary() -> RgbImage:
+    """The summary of a study with one film of each outcome; the last film has no pixels."""
+    films = [
+        _phantom(
+            "lower leg" if name == "below-threshold" else "forearm", name != "below-threshold", number
+        )
+        for number, name in enumerate(SUMMARIZED, start=1)
+    ]
+    study, sources = _study(films, SUMMARIZED)
+    shown = {str(film.SOPInstanceUID): read_radiograph(film) for film in films[:-1]}
+    profile = DestinationProfile("archive", overlay_longest_side=LONGEST_SIDE)
+    (page,) = compose_summary(study, sources, shown, profile, CONTEXT)
+    return np.asarray(dcmread(BytesIO(page.data)).pixel_array)
+
+
+def gradcam() -> RgbImage:
+    """A Grad-CAM whose heat is made up: around the fracture, and some at the elbow."""
+    down, across = np.mgrid[:ROWS, :COLUMNS]
+    hot = np.zeros((ROWS, COLUMNS), np.float32)
+    for x, y, reach, strength in ((362, 672, 60, 1.0), (420, 170, 45, 0.45)):
+        distance = np.hypot(across + 0.5 - x, down + 0.5 - y)
+        hot += (strength * np.exp(-((distance / reach) ** 2) / 2)).astype(np.float32)
+    explanation = Explanation(hot / hot.max(), Arrow((520.0, 830.0), (362.0, 672.0)))
+    film = read_radiograph(_phantom("forearm", True, 1))
+    return draw_explanation_capture(film, FINDINGS["fracture"], explanation, longest_side=LONGEST_SIDE)
 
 
 def reduced(picture: RgbImage) -> Image.Image:
@@ -94,9 +144,26 @@ def reduced(picture: RgbImage) -> Image.Image:
     return Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
+def picture(name: str) -> Image.Image:
+    """One of PICTURES, in few colours."""
+    if name == "gradcam":
+        # Heat has more colours than boxes.
+        heat = Image.fromarray(gradcam())
+        return heat.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return reduced(summary() if name == "summary" else draw(name))
+
+
 def report() -> ResultObject:
     """The report on a study of two films: one with a fracture, one that could not be read."""
     films = [_phantom("forearm", True, 1), _phantom("forearm", True, 2)]
+    study, sources = _study(films, ("fracture", "not-processed"))
+    return compose_report(study, sources, DestinationProfile("archive"), CONTEXT)
+
+
+def _study(
+    films: Sequence[FileDataset], names: Sequence[str]
+) -> tuple[StudyFindings, dict[str, FileDataset]]:
+    """A closed study of films with their FINDINGS, and its headers."""
     images = tuple(
         StudyImage(
             instance_id=str(number),
@@ -106,12 +173,10 @@ def report() -> ResultObject:
             header_digest=header_digest(film),
             findings=FINDINGS[name],
         )
-        for number, (film, name) in enumerate(zip(films, ("fracture", "not-processed"), strict=True))
+        for number, (film, name) in enumerate(zip(films, names, strict=True))
     )
     study = StudyFindings(str(films[0].StudyInstanceUID), revision=1, closed_at=AT, images=images)
-    context = CompositionContext(INSTALLATION, __version__, AT)
-    sources = {str(film.SOPInstanceUID): film for film in films}
-    return compose_report(study, sources, DestinationProfile("archive"), context)
+    return study, {str(film.SOPInstanceUID): film for film in films}
 
 
 def _phantom(limb: Limb, broken: bool, number: int) -> FileDataset:
@@ -135,8 +200,8 @@ def main() -> None:
         Path(sys.argv[1]).write_bytes(report().data)
         return
     FOLDER.mkdir(exist_ok=True)
-    for name in FINDINGS:
-        reduced(draw(name)).save(FOLDER / f"{name}.png", optimize=True)
+    for name in PICTURES:
+        picture(name).save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

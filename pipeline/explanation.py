@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -12,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pipeline.activation_map import Arrow, Explanation
 from pipeline.geometry import Placement
 from pipeline.model_input import InputSettings, make_model_input
 from pipeline.model_package import ModelPackage, default_package, load_package
 from pipeline.networks.fracture_net import FractureNet
 from pipeline.radiograph import FloatImage, Mask, Radiograph
 
-Point = tuple[float, float]
 Points = npt.NDArray[np.float64]
 
 # Which of the encoder's stages is asked; docs/training.md says what was measured.
@@ -28,25 +27,6 @@ HOT = 0.35
 # The arrow's length as shares of the film's longer side: the shorter one only where the longer has no room.
 _LENGTHS = (0.22, 0.16, 0.11)
 _DIRECTIONS = 24
-
-
-@dataclass(frozen=True)
-class Arrow:
-    """From `tail` to `head`, (x, y) in the film's pixels from the outer corner of its first pixel."""
-
-    tail: Point
-    head: Point
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """`activation`: float32 (rows, columns) of the film, 0 to 1, its maximum 1; all 0 if nothing speaks for a fracture.
-
-    `arrow` points at the maximum; None where there is none.
-    """
-
-    activation: FloatImage
-    arrow: Arrow | None
 
 
 class Explainer:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.explanation import Arrow, Explanation
+from pipeline.activation_map import Arrow, Explanation
 from pipeline.findings import RESEARCH_NOTICE, ImageFindings, Outcome
 from pipeline.radiograph import FloatImage, Radiograph
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,16 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
 from pipeline.errors import UnreadableError
-from pipeline.exposed_area import Opening, exposed_area, read_openings, read_padding
+from pipeline.exposed_area import (
+    SMALLEST_SHARE,
+    Opening,
+    exposed_area,
+    opening_mask,
+    read_openings,
+    read_padding,
+)
 from pipeline.findings import NotProcessed
+from pipeline.greyscale import Greyscale, Shutter
 from pipeline.header_values import items_of, numbers_of, text_of, values_of
 from pipeline.lookup_tables import (
     Levels,
@@ -84,7 +92,7 @@ def read_radiograph(ds: Dataset) -> Radiograph:
     present = levels_present(values, mask)
     if np.count_nonzero(present) < 2:
         raise UnreadableError(NotProcessed.BLANK)
-    brightness = level_brightness(_levels(values.dtype), present, presentation)
+    brightness, greyscale = level_brightness(_levels(values.dtype), present, presentation)
     pixels = _show(values, brightness.astype(np.float32))
     if mask is not None:
         pixels[~mask] = 0.0
@@ -95,6 +103,7 @@ def read_radiograph(ds: Dataset) -> Radiograph:
         spacing=spacing,
         pixel_aspect=read_pixel_aspect(ds, spacing),
         pixel_digest=pixel_digest(values, presentation),
+        greyscale=replace(greyscale, shutters=_shutters(presentation.openings, values)),
     )
 
 
@@ -124,31 +133,49 @@ def read_presentation(ds: Dataset, description: PixelDescription) -> Presentatio
 
 def level_brightness(
     levels: Levels, present: npt.NDArray[np.bool_], presentation: Presentation
-) -> Levels:
-    """Brightness 0..1 of every level; `present` says which of them the exposed film holds."""
-    modal = levels
-    if isinstance(presentation.modality, LookupTable):
-        modal = apply_lookup_table(levels, presentation.modality)
-    elif presentation.modality is not None:
-        modal = apply_rescale(levels, presentation.modality)
+) -> tuple[Levels, Greyscale]:
+    """Brightness 0..1 of every level and what gave it; `present` says which levels the exposed film holds."""
+    modality, modal = presentation.modality, levels
+    if isinstance(modality, LookupTable):
+        modal = apply_lookup_table(levels, modality)
+    elif modality is not None:
+        modal = apply_rescale(levels, modality)
     if not np.isfinite(modal).all() or np.ptp(modal[present]) == 0:
-        modal = levels
-    shown = None if presentation.modality_unusable else _apply_voi(modal, present, presentation)
-    if shown is None:
-        shown = spread_levels(modal, float(modal[present].min()), float(modal[present].max()))
-    return invert(shown) if presentation.inverted else shown
+        modality, modal = None, levels
+    chosen = None if presentation.modality_unusable else _choose_voi(modal, present, presentation)
+    voi, shown = chosen or _spread(modal, present)
+    inverted = presentation.inverted
+    return invert(shown) if inverted else shown, Greyscale(modality, voi, inverted)
 
 
-def _apply_voi(
+def _choose_voi(
     modal: Levels, present: npt.NDArray[np.bool_], presentation: Presentation
-) -> Levels | None:
+) -> tuple[Window | LookupTable, Levels] | None:
     """The window, else the VOI LUT, whichever first leaves some contrast; None if neither does."""
-    candidates = []
+    candidates: list[tuple[Window | LookupTable, Levels]] = []
     if presentation.window is not None:
-        candidates.append(apply_window(modal, presentation.window))
+        candidates.append((presentation.window, apply_window(modal, presentation.window)))
     if presentation.voi_table is not None:
-        candidates.append(apply_voi_lookup_table(modal, presentation.voi_table))
-    return next((shown for shown in candidates if np.ptp(shown[present]) >= LEAST_CONTRAST), None)
+        table = presentation.voi_table
+        candidates.append((table, apply_voi_lookup_table(modal, table)))
+    return next((one for one in candidates if np.ptp(one[1][present]) >= LEAST_CONTRAST), None)
+
+
+def _spread(modal: Levels, present: npt.NDArray[np.bool_]) -> tuple[Window, Levels]:
+    """From the smallest value of the exposed film to the largest, and the LINEAR window that says so."""
+    low, high = float(modal[present].min()), float(modal[present].max())
+    # PS3.3 C.11.2.1.2.1: a LINEAR window of width w spans w - 1.
+    window = Window((low + high) / 2.0 + 0.5, high - low + 1.0, "LINEAR")
+    return window, spread_levels(modal, low, high)
+
+
+def _shutters(openings: tuple[Opening, ...], values: StoredValues) -> tuple[Shutter, ...]:
+    """The display shutters that leave a film to see, as `exposed_area` obeys them."""
+    return tuple(
+        Shutter(one.shape, one.numbers)
+        for one in openings
+        if one.device == "Shutter" and opening_mask(one, *values.shape).mean() >= SMALLEST_SHARE
+    )
 
 
 def _levels(dtype: np.dtype[np.generic]) -> Levels:

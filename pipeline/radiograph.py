@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.greyscale import Greyscale
+
 FloatImage = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
@@ -31,6 +33,7 @@ class Radiograph:
         pixel_aspect: height of a pixel over its width; 1.0 for square pixels.
         pixel_digest: sha256 of the decoded stored values, their shape and how they are to be shown:
             the same film has the same digest in every lossless transfer syntax.
+        greyscale: how a DICOM film's stored values became `pixels`; None for other films.
     """
 
     pixels: FloatImage
@@ -38,6 +41,7 @@ class Radiograph:
     spacing: Spacing | None
     pixel_aspect: float
     pixel_digest: str
+    greyscale: Greyscale | None = None
 
     @property
     def rows(self) -> int:

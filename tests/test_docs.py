@@ -264,12 +264,12 @@ def test_the_pictures_are_what_is_drawn(examples: ModuleType) -> None:
     """`python docs/make_examples.py` draws them; together they stay small, and the page shows each."""
     page = read("results.md")
     committed = sorted((DOCS / "images").glob("*.png"))
-    assert {path.stem for path in committed} == set(examples.FINDINGS)
+    assert {path.stem for path in committed} == set(examples.PICTURES)
     assert sum(path.stat().st_size for path in committed) < 600_000
     for path in committed:
         assert f"images/{path.name}" in page
         shown = np.asarray(Image.open(path).convert("RGB")).astype(int)
-        drawn = np.asarray(examples.reduced(examples.draw(path.stem)).convert("RGB")).astype(int)
+        drawn = np.asarray(examples.picture(path.stem).convert("RGB")).astype(int)
         assert shown.shape == drawn.shape, "python docs/make_examples.py"
         assert np.abs(shown - drawn).mean() < 2, f"{path.name}: python docs/make_examples.py"
 

@@ -70,3 +70,18 @@ def test_the_wheel_holds_model_and_settings(installed: Path, tmp_path: Path) -> 
     assert run(installed, "config", "check", "node.toml", cwd=tmp_path).returncode == 0
     listed = run(installed, "model", "list", cwd=tmp_path)
     assert "*" in listed.stdout
+
+
+def test_the_languages_travel_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Outside the checkout, every shipped catalogue is there and whole."""
+    places = "".join(
+        f'[[destinations]]\nname = "{language}"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104\n'
+        f'language = "{language}"\n'
+        for language in ("de", "fr", "es", "it")
+    )
+    route = '[[routes]]\nfrom = ["*"]\nto = ["de", "fr", "es", "it"]\n'
+    (tmp_path / "node.toml").write_text(
+        f'[node]\ndata = "{tmp_path}/data"\n{places}{route}', encoding="utf-8"
+    )
+    done = run(installed, "config", "check", "node.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -43,6 +43,11 @@ def fitting_character_set(ds: Dataset, wanted: Sequence[str]) -> list[str]:
     return [UNICODE]
 
 
+def writable(text: str, character_set: str | None) -> bool:
+    """Whether a text can be written in a Specific Character Set; None leaves the choice to each result."""
+    return character_set is None or _fits(text, False, [character_set])
+
+
 def _texts(ds: Dataset) -> Iterator[tuple[str, bool]]:
     for element in ds:
         if element.VR == "SQ":

@@ -18,6 +18,7 @@ IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 SOURCE = Code("260753009", "SCT", "Source")
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 DEVICE = Code("121007", "DCM", "Device")
@@ -49,10 +50,24 @@ REASON_NOT_PROCESSED = Code("FN-000", CODING_SCHEME_DESIGNATOR, "Reason not proc
 PERCENT = Code("%", "UCUM", "Percent")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 
+# Key Object Selection (PS3.16 TID 2010, CID 7010).
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+KEY_OBJECT_DESCRIPTION = Code("113012", "DCM", "Key Object Description")
+# Why objects are retired (IHE RAD TF-1 47). Rejected for quality: may be hidden; for safety: must not be used or shown.
+REJECTION_TITLES = {
+    "113001": Code("113001", "DCM", "Rejected for Quality Reasons"),
+    "113037": Code("113037", "DCM", "Rejected for Patient Safety Reasons"),
+}
+
 # Equipment and derivation (PS3.16 CID 7005, CID 7202, CID 7162).
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+GRADIENT_CLASS_ACTIVATION = Code("130403", "DCM", "Gradient-weighted class activation")
 SOURCE_IMAGE_FOR_PROCESSING = Code("121322", "DCM", "Source image for image processing operation")
+SEGMENTATION = Code("113076", "DCM", "Segmentation")
+
+# Segmented property category (PS3.16 CID 7150); the type is FRACTURE.
+ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 
 # Laterality (PS3.16 CID 244) by Image Laterality's and Laterality's values; U (unpaired) has none.
 LATERALITIES = {

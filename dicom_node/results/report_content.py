@@ -6,12 +6,13 @@ Every group has a region, for an image's own result the whole image: viewers stu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from babel import Locale
 from highdicom import sr
 from highdicom.sr.value_types import RelationshipTypeValues
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 
 from dicom_node.errors import CompositionError
 from dicom_node.identifiers import (
@@ -20,19 +21,23 @@ from dicom_node.identifiers import (
     Shape,
     derive_uid,
 )
-from dicom_node.records import StudyImage
 from dicom_node.results import coded_concepts as codes
 from dicom_node.results.composition import CompositionContext
 from dicom_node.results.image_library import image_library
+from dicom_node.results.messages import Message
 from dicom_node.results.source_context import header_site
+from dicom_node.results.study_images import ReportedImage, place_words
 from dicom_node.results.wording import (
+    Wording,
     body_part_words,
     caution_words,
+    code_words,
+    graded_words,
+    notice_words,
     outcome_words,
-    percent,
     threshold_words,
 )
-from pipeline.findings import RESEARCH_NOTICE, ImageFindings, ModelIdentity, Outcome, Region
+from pipeline.findings import ImageFindings, ModelIdentity, Outcome, Region
 from pipeline.geometry import Box
 
 _JUDGED = {
@@ -41,22 +46,16 @@ _JUDGED = {
     Outcome.NO_FRACTURE: codes.ABSENT,
 }
 _CONTAINS = RelationshipTypeValues.CONTAINS
+_MODIFIED = RelationshipTypeValues.HAS_CONCEPT_MOD
 
 
-@dataclass(frozen=True)
-class ReportedImage:
-    """An image with its header and its number within the report, from 1."""
-
-    number: int
-    image: StudyImage
-    header: Dataset
-
-
-def report_content(images: Sequence[ReportedImage], context: CompositionContext) -> Dataset:
-    """The root content item (PS3.16 TID 1500) of a report on these images."""
-    groups = [group for reported in images for group in _groups(reported, context)]
+def report_content(
+    images: Sequence[ReportedImage], wording: Wording, context: CompositionContext
+) -> Dataset:
+    """The root content item (PS3.16 TID 1500) of a report on these images; codes and identifiers are English."""
+    groups = [group for reported in images for group in _groups(reported, wording, context)]
     report = sr.MeasurementReport(
-        observation_context=_observer(context),
+        observation_context=device_observer(context),
         procedure_reported=codes.IMAGING_PROCEDURE,
         imaging_measurements=groups,
         title=codes.IMAGING_MEASUREMENT_REPORT,
@@ -65,11 +64,12 @@ def report_content(images: Sequence[ReportedImage], context: CompositionContext)
     # highdicom writes the measurements last; row 6 comes before them and row 12 after (TID 1500).
     library = image_library([(one.header, one.image.findings) for one in images])
     root.ContentSequence.insert(len(root.ContentSequence) - 1, library)
-    root.ContentSequence.append(_evaluations(images))
+    root.ContentSequence.append(_evaluations(images, wording))
     return root
 
 
-def _observer(context: CompositionContext) -> sr.ObservationContext:
+def device_observer(context: CompositionContext) -> sr.ObservationContext:
+    """This installation as what observed (PS3.16 TID 1002, 1004)."""
     attributes = sr.DeviceObserverIdentifyingAttributes(
         uid=context.device_uid,
         name=MANUFACTURER_MODEL_NAME,
@@ -83,12 +83,17 @@ def _observer(context: CompositionContext) -> sr.ObservationContext:
     )
 
 
-def _groups(reported: ReportedImage, context: CompositionContext) -> list[Sequence[Dataset]]:
+def _groups(
+    reported: ReportedImage, wording: Wording, context: CompositionContext
+) -> list[Sequence[Dataset]]:
     findings = reported.image.findings
-    whole = _group(reported, context, "whole image", _whole_image(findings), **_image_result(findings))
-    return [whole] + [
-        _group(reported, context, f"region {number}", region.box, **_region_result(region))
+    results = [("whole image", _whole_image(findings), _image_result(findings))] + [
+        (f"region {number}", region.box, _region_result(region))
         for number, region in enumerate(findings.visible_regions, start=1)
+    ]
+    return [
+        _group(reported, context, what, box, finding_sites=_sites(reported, wording) or None, **result)
+        for what, box, result in results
     ]
 
 
@@ -115,7 +120,6 @@ def _group(
         ),
         referenced_region=sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, outline, source),
         algorithm_id=_algorithm(image.findings),
-        finding_sites=_sites(reported) or None,
         **result,
     )
     return group
@@ -187,7 +191,7 @@ def _algorithm(findings: ImageFindings) -> sr.AlgorithmIdentification:
     )
 
 
-def _sites(reported: ReportedImage) -> list[sr.FindingSite]:
+def _sites(reported: ReportedImage, wording: Wording) -> list[sr.FindingSite]:
     """The model's coarse part, and the header's finer one marked as such; the side is always the header's."""
     given = header_site(reported.header)
     part = reported.image.findings.body_part
@@ -200,50 +204,62 @@ def _sites(reported: ReportedImage) -> list[sr.FindingSite]:
         site.ContentSequence = sr.ContentSequence(
             [
                 *site.get("ContentSequence", ()),
-                _text("Body part from the image header", "HAS CONCEPT MOD"),
+                _text(wording.text(Message.FROM_HEADER), "HAS CONCEPT MOD"),
             ]
         )
         sites.append(site)
     return sites
 
 
-def _evaluations(images: Sequence[ReportedImage]) -> Dataset:
+def _evaluations(images: Sequence[ReportedImage], wording: Wording) -> Dataset:
     """Row 12 of TID 1500: the notice, then each image's result in words."""
     container: Dataset = sr.ContainerContentItem(
         codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS
     )
-    texts = [RESEARCH_NOTICE, *(_image_words(reported) for reported in images)]
-    container.ContentSequence = sr.ContentSequence([_text(text, _CONTAINS) for text in texts])
+    texts = [notice_words(wording), *(_image_words(reported, wording) for reported in images)]
+    items = [_text(text, _CONTAINS) for text in texts]
+    if not wording.is_english:
+        # On each: PixelMed takes a code in the container itself for a qualitative evaluation.
+        for item in items:
+            item.ContentSequence = sr.ContentSequence([_language(wording)])
+    container.ContentSequence = sr.ContentSequence(items)
     return container
 
 
-def _image_words(reported: ReportedImage) -> str:
-    findings, header = reported.image.findings, reported.header
-    place = [
-        f"{word} {value}"
-        for word, value in (
-            ("series", header.get("SeriesNumber")),
-            ("image", header.get("InstanceNumber")),
+def _language(wording: Wording) -> Dataset:
+    """The language of the words (PS3.16 TID 1204); the document's own, that of all code meanings, is English."""
+    name = Locale.parse(wording.language, sep="-").get_display_name("en")
+    tag = Code(wording.language, "RFC5646", name or wording.language)
+    item: Dataset = sr.CodeContentItem(codes.LANGUAGE, tag, relationship_type=_MODIFIED)
+    return item
+
+
+def _image_words(reported: ReportedImage, wording: Wording) -> str:
+    findings, place = reported.image.findings, place_words(reported.header, wording)
+    sentences = [
+        wording.text(
+            Message.IMAGE_AT if place else Message.IMAGE,
+            number=reported.number,
+            place=place,
+            result=outcome_words(findings, wording),
         )
-        if value is not None
     ]
-    where = f" ({', '.join(place)})" if place else ""
-    sentences = [f"Image {reported.number}{where}: {outcome_words(findings)}."]
     for number, region in enumerate(findings.visible_regions, start=1):
-        word = "fracture suspected" if region.outcome is Outcome.FRACTURE else "doubt"
-        sentences.append(f"Region {number}: {word} {percent(region.probability)}.")
-    sentences.append(caution_words(findings))
+        result = graded_words(region.outcome, region.probability, wording)
+        sentences.append(wording.text(Message.REGION, number=number, result=result))
+    sentences.append(caution_words(findings, wording))
     if findings.body_part is not None:
-        sentences.append(f"Body part by the model: {body_part_words(findings)}.")
-    sentences.append(_header_words(header))
-    sentences.append(f"{threshold_words(findings).capitalize()}.")
+        part = body_part_words(findings, wording)
+        sentences.append(wording.text(Message.MODEL_PART, part=part))
+    sentences.append(_header_words(reported.header, wording))
+    sentences.append(threshold_words(findings, wording))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _header_words(header: Dataset) -> str:
+def _header_words(header: Dataset, wording: Wording) -> str:
     given = header_site(header)
-    words = [code.meaning for code in (given.part, given.laterality) if code is not None]
-    return f"From the image header: {', '.join(words)}." if words else ""
+    words = [code_words(code, wording) for code in (given.part, given.laterality) if code is not None]
+    return wording.text(Message.HEADER_PART, words=", ".join(words)) if words else ""
 
 
 def _text(text: str, relationship: str | RelationshipTypeValues) -> Dataset:

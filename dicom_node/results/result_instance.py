@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
-from pydicom import dcmwrite
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
@@ -21,21 +21,14 @@ from dicom_node.identifiers import (
     MANUFACTURER_MODEL_NAME,
 )
 from dicom_node.records import ResultKind, ResultObject
-from dicom_node.results.character_set import fitting_character_set, values_of
+from dicom_node.results.character_set import UNICODE, fitting_character_set, values_of
 from dicom_node.results.coded_concepts import PROCESSING_EQUIPMENT
-from dicom_node.results.composition import CompositionContext
+from dicom_node.results.composition import CompositionContext, DestinationProfile
+from dicom_node.results.messages import Message
+from dicom_node.results.series import series_of
 from dicom_node.results.source_context import STUDY_LEVEL
-from dicom_node.results.wording import threshold_words
-from pipeline.findings import RESEARCH_NOTICE, ImageFindings
-
-
-@dataclass(frozen=True)
-class ResultSeries:
-    """Where a result stands in its study: one series per kind of object."""
-
-    modality: str
-    number: int
-    description: str
+from dicom_node.results.wording import reader_words
+from pipeline.findings import ImageFindings
 
 
 @dataclass(frozen=True)
@@ -50,12 +43,20 @@ class ResultIdentity:
 
 def start_instance(
     identity: ResultIdentity,
-    series: ResultSeries,
+    kind: ResultKind,
     header: Dataset,
     findings: Iterable[ImageFindings],
+    profile: DestinationProfile,
     context: CompositionContext,
 ) -> FileDataset:
-    """A new instance with patient and study of `header`, our equipment, and the models that read the films."""
+    """A new instance with patient and study of `header`, our equipment, and the models that read the films.
+
+    Series, language and time zone are the destination's.
+
+    Raises:
+        CompositionError: the destination's catalogue cannot be used.
+    """
+    series, wording = series_of(kind, profile), profile.wording
     ds = FileDataset("", {}, file_meta=_file_meta(identity), preamble=b"\0" * 128)
     for keyword in STUDY_LEVEL:
         if keyword in header:
@@ -64,11 +65,13 @@ def start_instance(
     ds.SeriesInstanceUID, ds.InstanceNumber = identity.series_instance_uid, identity.instance_number
     ds.Modality, ds.SeriesNumber = series.modality, series.number
     ds.SeriesDescription = series.description
-    at = context.local_time(header)
+    at = context.at_destination(profile).local_time(header)
     ds.InstanceCreationDate = ds.ContentDate = at.strftime("%Y%m%d")
     ds.InstanceCreationTime = ds.ContentTime = at.strftime("%H%M%S")
     ds.ContentQualification = "RESEARCH"
-    readings = sorted({_reading(one) for one in findings})
+    readings = sorted(
+        {f"{wording.text(Message.NOTICE)} {reader_words(one, wording)}" for one in findings}
+    )
     ds.Manufacturer, ds.ManufacturerModelName = MANUFACTURER, MANUFACTURER_MODEL_NAME
     ds.DeviceUID = context.device_uid
     models = sorted({f"{one.model.name} {one.model.version}"[:64] for one in findings})
@@ -80,9 +83,15 @@ def start_instance(
     return ds
 
 
-def encode_instance(ds: FileDataset, header: Dataset, kind: ResultKind) -> ResultObject:
-    """The instance as a DICOM file; Specific Character Set is chosen by all that it holds."""
-    character_set = fitting_character_set(ds, values_of(header.get("SpecificCharacterSet")))
+def encode_instance(
+    ds: FileDataset, header: Dataset, kind: ResultKind, profile: DestinationProfile
+) -> ResultObject:
+    """The instance as a DICOM file; Specific Character Set is chosen by all that it holds.
+
+    The destination's if it has one, else the source's; ISO_IR 192 where a text does not fit (see `unmet_character_set`).
+    """
+    wanted = [profile.character_set] if profile.character_set else None
+    character_set = fitting_character_set(ds, wanted or values_of(header.get("SpecificCharacterSet")))
     if any(character_set):
         ds.SpecificCharacterSet = character_set
     file = BytesIO()
@@ -95,6 +104,20 @@ def encode_instance(ds: FileDataset, header: Dataset, kind: ResultKind) -> Resul
         study_instance_uid=str(ds.StudyInstanceUID),
         transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
         data=file.getvalue(),
+    )
+
+
+def unmet_character_set(result: ResultObject, profile: DestinationProfile) -> str:
+    """A sentence for the log where an object is not in the character set that its destination wants; else empty."""
+    if profile.character_set is None:
+        return ""
+    ds = dcmread(BytesIO(result.data), specific_tags=["SpecificCharacterSet"], stop_before_pixels=True)
+    written = values_of(ds.get("SpecificCharacterSet"))
+    if written == [profile.character_set]:
+        return ""
+    return (
+        f'destination {profile.name}: character_set = "{profile.character_set}" lacks a letter of this '
+        f"{result.kind}, which is written in {UNICODE}"
     )
 
 
@@ -113,15 +136,6 @@ def own_coding_scheme() -> Dataset:
     item.CodingSchemeName = f"{MANUFACTURER_MODEL_NAME} codes"
     item.CodingSchemeResponsibleOrganization = MANUFACTURER
     return item
-
-
-def _reading(findings: ImageFindings) -> str:
-    model = findings.model
-    profile = f", site profile {model.profile}" if model.profile else ""
-    return (
-        f"{RESEARCH_NOTICE} Read by {model.name} {model.version}, package {model.digest}, "
-        f"engine {model.engine}; {threshold_words(findings)}{profile}."
-    )
 
 
 def _equipment(ds: Dataset, description: str) -> Dataset:

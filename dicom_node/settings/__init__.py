@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from dicom_node.errors import SettingsError
 from dicom_node.records import Priority
+from dicom_node.settings.destination import (
+    AnyDestination,
+    Destination,
+    DicomDestination,
+    DicomwebDestination,
+    FolderDestination,
+    LanguageName,
+    ObjectName,
+    OutcomeName,
+    TransferSyntaxName,
+)
+from dicom_node.settings.section import AeTitle, Name, Port, Section, ZoneOffset
 
-# PS3.5 6.2, VR AE: 16 characters, no backslash, no control characters; compared without padding.
-AeTitle = Annotated[
-    str, StringConstraints(min_length=1, max_length=16, pattern=r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$")
+__all__ = [
+    "AnyDestination",
+    "Destination",
+    "DicomDestination",
+    "DicomwebDestination",
+    "FolderDestination",
+    "LanguageName",
+    "Name",
+    "ObjectName",
+    "OutcomeName",
+    "Settings",
+    "TransferSyntaxName",
+    "read_settings",
 ]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-]
+
+
 PriorityName = Literal["emergency", "urgent", "routine"]
-OutcomeName = Literal["fracture", "doubt", "no fracture", "not processed"]
-ObjectName = Literal["sr", "sc"]
 AcceptedAndIgnored = Literal["sc", "sr", "pr", "ko", "seg"]
 # As `pipeline.engines.building.ENGINES` has them; named here too, for the receiver holds no torch.
 EngineName = Literal[
@@ -33,12 +53,6 @@ EngineName = Literal[
 def priority_of(name: PriorityName) -> Priority:
     """The record's priority of a settings' word."""
     return Priority[name.upper()]
-
-
-class Section(BaseModel):
-    """A table of the file: frozen, nothing unknown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class CalledAeTitle(Section):
@@ -66,8 +80,8 @@ class Node(Section):
     max_pdu_bytes: int = Field(
         131072, ge=4096, le=1048576, description="largest PDU we receive; 128 KiB measured best"
     )
-    timezone: str | None = Field(
-        None, pattern=r"^[+-](0\d|1[0-4])[0-5]\d$",
+    timezone: ZoneOffset | None = Field(
+        None,
         description='offset from UTC of our dates and times where a film gives none of its own, e.g. "+0100"; default: UTC',
     )  # fmt: skip
 
@@ -158,30 +172,6 @@ class Peer(Section):
         return self
 
 
-class Destination(Section):
-    """Where results go."""
-
-    name: Name = Field(description="what routes and commands call it")
-    kind: Literal["dicom"] = Field(
-        "dicom", description="how it is reached: C-STORE is the only way yet"
-    )
-    ae_title: AeTitle = Field(description="the AE title that we call")
-    host: str = Field(description="its address or name")
-    port: Port = Field(description="the port of its Storage SCP")
-    calling_ae_title: AeTitle | None = Field(None, description="default: the node's first AE title")
-    objects: tuple[ObjectName, ...] = Field(("sr", "sc"), min_length=1, description="what is sent")
-    overlay_for: tuple[OutcomeName, ...] = Field(
-        ("fracture", "doubt"), description="outcomes whose image gets an overlay"
-    )
-    deliver_within_hours: float = Field(
-        72, gt=0, description="tried for so long, then parked and shown"
-    )
-    timeout_seconds: float = Field(30, gt=0, description="for an association and for each response")
-    overlay_longest_side: int = Field(
-        2048, ge=256, le=8192, description="pixels of an overlay's longest side"
-    )
-
-
 class Route(Section):
     """From which peers to which destinations. `"*"` in `from` means every peer."""
 
@@ -209,7 +199,7 @@ class Settings(Section):
     retention: Retention = Retention()
     log: Log = Log()
     peers: tuple[Peer, ...] = ()
-    destinations: tuple[Destination, ...] = Field(min_length=1)
+    destinations: tuple[AnyDestination, ...] = Field(min_length=1)
     routes: tuple[Route, ...] = ()
 
     @model_validator(mode="after")
@@ -260,13 +250,23 @@ class Settings(Section):
         """The peer of that AE title."""
         return next((peer for peer in self.peers if peer.ae_title == calling_ae_title), None)
 
-    def destination(self, name: str) -> Destination | None:
+    def destination(self, name: str) -> AnyDestination | None:
         """The destination of that name."""
         return next((place for place in self.destinations if place.name == name), None)
 
     def calling_ae_title(self, place: Destination) -> str:
         """Our AE title towards a destination: its own setting, else the node's first."""
-        return place.calling_ae_title or next(iter(self.node.called))
+        own = place.calling_ae_title if isinstance(place, DicomDestination) else None
+        return own or next(iter(self.node.called))
+
+    @property
+    def committing_destinations(self) -> tuple[DicomDestination, ...]:
+        """Those that are asked to take responsibility for what they stored, in the file's order."""
+        return tuple(
+            place
+            for place in self.destinations
+            if isinstance(place, DicomDestination) and place.storage_commitment
+        )
 
     def destinations_for(self, calling_ae_title: str) -> tuple[Destination, ...]:
         """Where results of a peer's images go, in the file's order."""
@@ -326,32 +326,60 @@ def _rooted(settings: Settings, folder: Path) -> Settings:
     named = {"path": model.path, "profile": model.profile}
     rooted = {key: folder / path.expanduser() for key, path in named.items() if path is not None}
     model = model.model_copy(update=rooted)
-    return settings.model_copy(update={"node": node, "model": model})
+    places = tuple(_rooted_destination(place, folder) for place in settings.destinations)
+    return settings.model_copy(update={"node": node, "model": model, "destinations": places})
+
+
+def _rooted_destination(place: AnyDestination, folder: Path) -> AnyDestination:
+    named = {key: getattr(place, key) for key in type(place).model_fields}
+    rooted = {key: folder / path.expanduser() for key, path in named.items() if isinstance(path, Path)}
+    return place.model_copy(update=rooted)
 
 
 def _complaints(path: Path, error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors():
-        where = _key(fault["loc"])
-        value = fault.get("input")
-        shown = "" if isinstance(value, dict | BaseModel) or value is None else f" = {value!r}"
-        lines.append(f"{path}: {where}{shown}: {_remedy(fault, where)}")
-    return lines
+    faults = error.errors()
+    return [_complaint(path, fault) for fault in faults if not _is_echo(fault, faults)]
+
+
+def _is_echo(fault: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
+    """Whether a list counts as too short only because one of its entries is wrong."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in faults
+    )
+
+
+def _complaint(path: Path, fault: ErrorDetails) -> str:
+    where, value = _key(fault["loc"]), fault["input"]
+    if fault["type"] == "unknown_kind":
+        where, value = f"{where}.kind", value.get("kind") if isinstance(value, dict) else value
+    shown = "" if isinstance(value, dict | BaseModel) or value is None else f" = {value!r}"
+    return f"{path}: {where}{shown}: {_remedy(fault, where)}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:
     words = ""
-    for step in location:
+    for at, step in enumerate(location):
         if isinstance(step, int):
             words += f"[{step + 1}]"
-        elif not step.startswith(("constrained-", "function-")) and step != "CalledAeTitle":
+        elif not _is_ours(location, at):
             words += f".{step}" if words else step
     return words or "settings"
 
 
-def _remedy(fault: Any, where: str) -> str:
+def _is_ours(location: tuple[int | str, ...], at: int) -> bool:
+    """Whether a step of a location is a name of ours, not a key of the file: a type, or a destination's kind."""
+    step = str(location[at])
+    kind = location[0] == "destinations" and at == 2
+    return kind or step in ("CalledAeTitle", "[key]") or step.startswith(("constrained-", "function-"))
+
+
+def _remedy(fault: ErrorDetails, where: str) -> str:
     if fault["type"] == "extra_forbidden":
-        return f"no such key; see `dicom-node config schema` for the keys of [{where.rpartition('.')[0] or 'the file'}]"
+        place = fault["loc"]
+        kind = f" of kind {place[2]!r}" if place[0] == "destinations" and len(place) > 3 else ""
+        table = where.rpartition(".")[0] or "the file"
+        return f"no such key; see `dicom-node config schema` for the keys of [{table}]{kind}"
     if fault["type"] == "missing":
         return "missing; add it"
     return str(fault["msg"]).removeprefix("Value error, ")

@@ -15,8 +15,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dicom_node.cli import app
+from pipeline.activation_map import Explanation
 from pipeline.analysis import Analyzer
-from pipeline.explanation import HOT, Explainer, Explanation, choose_arrow, class_activation, on_film
+from pipeline.explanation import HOT, Explainer, choose_arrow, class_activation, on_film
 from pipeline.explanation_drawing import FAINT, LONGEST_SIDE, draw_explanation
 from pipeline.findings import Outcome
 from pipeline.model_input import InputSettings, make_model_input

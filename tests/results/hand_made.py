@@ -28,6 +28,7 @@ from pipeline.findings import (
     Region,
     Thresholds,
 )
+from pipeline.greyscale import Greyscale, Window
 from pipeline.radiograph import Radiograph
 from tests.phantoms import COLUMNS, ROWS, stored_values
 
@@ -90,6 +91,19 @@ def study_image(source: Dataset, findings: ImageFindings) -> StudyImage:
     )
 
 
+def study_of(
+    pairs: Sequence[tuple[Dataset, ImageFindings]], revision: int = 1
+) -> tuple[StudyFindings, dict[str, Dataset]]:
+    """A closed study of sources with their readings, and its headers."""
+    study = StudyFindings(
+        study_instance_uid=str(pairs[0][0].StudyInstanceUID),
+        revision=revision,
+        closed_at=CONTEXT.composed_at,
+        images=tuple(study_image(source, findings) for source, findings in pairs),
+    )
+    return study, {str(source.SOPInstanceUID): source for source, _ in pairs}
+
+
 def report(
     pairs: Sequence[tuple[Dataset, ImageFindings]],
     *,
@@ -113,9 +127,13 @@ def report(
 def radiograph_of(source: Dataset) -> Radiograph:
     """A phantom's values between 0 and 1, MONOCHROME2."""
     share = stored_values(source).astype(np.float32)
-    share = (share - share.min()) / (share.max() - share.min())
-    pixels = 1.0 - share if source.PhotometricInterpretation == "MONOCHROME1" else share
-    return Radiograph(pixels.astype(np.float32), None, None, 1.0, "digest")
+    low, high = float(share.min()), float(share.max())
+    share = (share - low) / (high - low)
+    inverted = source.PhotometricInterpretation == "MONOCHROME1"
+    pixels = 1.0 - share if inverted else share
+    window = Window((low + high + 1) / 2, high - low + 1, "LINEAR")
+    greyscale = Greyscale(None, window, inverted)
+    return Radiograph(pixels.astype(np.float32), None, None, 1.0, "digest", greyscale)
 
 
 def overlay(

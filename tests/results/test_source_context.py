@@ -202,7 +202,7 @@ def test_the_body_part_examined_is_coded_if_it_is_known(body_part: str, code: st
 
 def test_the_anatomic_region_goes_before_the_body_part_examined() -> None:
     """It is the finer and coded one; an item without a code does not count."""
-    source = phantom(modality="DX")
+    source = phantom(modality="DX", limb="forearm")
     source.BodyPartExamined = "WRIST"
     assert header_site(read_source_header(source)).part.meaning == "Forearm"  # type: ignore[union-attr]
     source.AnatomicRegionSequence = Sequence([Dataset()])
