@@ -51,7 +51,7 @@ def configure_logs(process: str, settings: Log) -> None:
 
 def quiet_libraries() -> None:
     """Libraries speak only of what is their own fault: what a peer or a header does is said by us."""
-    for library in ("highdicom", "dbos", "PIL", "sqlalchemy", "pylibjpeg"):
+    for library in ("highdicom", "dbos", "PIL", "sqlalchemy", "pylibjpeg", "httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     # pydicom quotes invalid header values, in its log and as Python warnings: one could be a name. A filter, for
     # pydicom sets its logger's level anew when it is imported, which may be later.

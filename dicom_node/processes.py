@@ -26,6 +26,7 @@ from dicom_node.work.ledger import Ledger
 
 if TYPE_CHECKING:
     from dicom_node.results.composition import CompositionContext
+    from dicom_node.work.image_results import Explain
 
 # The supervisor waits 10 s for all of them; the engine needs a second or two of its own to close.
 DRAIN_SECONDS = 6.0
@@ -57,6 +58,7 @@ def run_receiver(settings: Settings) -> None:
 def run_analysis(settings: Settings) -> None:
     """Reads what was received until it is told to end."""
     from dicom_node.work.analysis_worker import AnalysisWorker
+    from dicom_node.work.image_results import ImageResults
     from dicom_node.work.outbox import Outbox
     from dicom_node.work.readings import Readings
     from pipeline.analysis import Analyzer
@@ -78,18 +80,28 @@ def run_analysis(settings: Settings) -> None:
     )
     ledger = Ledger.open(settings.node.data)
     engine = WorkEngine(ledger)
+    context = _context(settings, ledger)
     worker = AnalysisWorker(
         settings,
         Readings(ledger, engine, DeliveryQueue(ledger, engine)),
-        Outbox(settings.node.data),
+        ImageResults(Outbox(settings.node.data), context, _explain(settings)),
         analyzer,
-        _context(settings, ledger),
+        context,
         now,
     )
     engine.serve(Queue.ANALYSIS, {ANALYSE: worker.analyse}, settings.node.data / "locks")
     while not stop.wait(_REVIVE_SECONDS):
         _revive(engine)
     engine.stop(DRAIN_SECONDS)
+
+
+def _explain(settings: Settings) -> Explain | None:
+    """Grad-CAM, where a destination wants it: it holds a second copy of the network."""
+    if not any("gradcam" in place.objects for place in settings.destinations):
+        return None
+    from pipeline.explanation import Explainer
+
+    return Explainer.open(settings.model.path).explain
 
 
 def _revive(engine: WorkEngine) -> None:
@@ -102,6 +114,8 @@ def _revive(engine: WorkEngine) -> None:
 
 def run_delivery(settings: Settings) -> None:
     """Closes studies, composes reports, sends, keeps house, until it is told to end."""
+    from dicom_node.work.commitment_worker import CommitmentWorker
+    from dicom_node.work.commitments import Commitments
     from dicom_node.work.delivery_lookup import DeliveryLookup
     from dicom_node.work.delivery_worker import DeliveryWorker
     from dicom_node.work.housekeeping import Housekeeping
@@ -110,7 +124,9 @@ def run_delivery(settings: Settings) -> None:
     from dicom_node.work.reconciling import Reconciler
     from dicom_node.work.report_worker import ReportWorker
     from dicom_node.work.retention import Retention
+    from dicom_node.work.retirement import Retirement
     from dicom_node.work.study_gathering import COMPOSE, StudyGathering
+    from dicom_node.work.study_results import StudyResults
 
     stop = stop_event(watch_parent=True)
     ledger = Ledger.open(settings.node.data)
@@ -119,9 +135,9 @@ def run_delivery(settings: Settings) -> None:
     gathering = StudyGathering(ledger, engine, deliveries)
     outbox = Outbox(settings.node.data)
     readings = Readings(ledger, engine, deliveries)
-    reports = ReportWorker(
-        settings, readings, gathering, deliveries, outbox, _context(settings, ledger), now
-    )
+    context = _context(settings, ledger)
+    results = StudyResults(settings, readings, gathering, deliveries, outbox, context)
+    reports = ReportWorker(settings, gathering, results, now)
     sender = DeliveryWorker(
         settings, deliveries, DeliveryLookup(ledger), reports, outbox, now, random.Random()  # noqa: S311 - jitter
     )  # fmt: skip
@@ -134,6 +150,8 @@ def run_delivery(settings: Settings) -> None:
         deliveries,
         Reconciler(ledger, engine, deliveries),
         Retention(settings, ledger),
+        Retirement(settings, ledger, deliveries, gathering, results, context, now),
+        CommitmentWorker(settings, Commitments(ledger, deliveries), now, random.SystemRandom()),
         now,
     ).run(stop)
     engine.stop(DRAIN_SECONDS)

@@ -23,23 +23,38 @@ PACKAGES = {
     "dcmcrle": "dcmtk",
     "dcmconv": "dcmtk",
     "dcmdjpls": "dcmtk",
+    "dcmdrle": "dcmtk",
     "dsrdump": "dcmtk",
+    "dcmp2pgm": "dcmtk",
+    "dcmpschk": "dcmtk",
+    "xvfb-run": "xvfb xauth",
     "dciodvfy": "dicom3tools",
     "Orthanc": "orthanc",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "ip": "iproute2",
+    "chromium": "chromium",
+    "npm": "npm",
 }
+# Where Debian puts Orthanc's DICOMweb plug-in.
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 PIXELMED = tuple(
     Path("/usr/share/java") / name
     for name in ("pixelmed.jar", "commons-codec.jar", "excalibur-logkit.jar")
 )
+# A viewer that draws presentation states, and its half in C++.
+DICOMSCOPE = Path("/usr/share/java/DICOMscope.jar")
+DICOMSCOPE_CONFIGURATION = Path("/etc/dcmtk/DICOMscope.cfg")
 PIXELMED_PACKAGES = "libpixelmed-java libexcalibur-logkit-java libcommons-codec-java"
 
 
 def missing(what: str, packages: str) -> None:
     """Fails in CI, skips elsewhere, saying what to install."""
-    message = f"{what} is missing: apt-get install {packages}"
+    unavailable(f"{what} is missing: apt-get install {packages}")
+
+
+def unavailable(message: str) -> None:
+    """Fails in CI, skips elsewhere, with these words."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
@@ -59,12 +74,27 @@ def program(name: str) -> str:
     return str(found)
 
 
+def dicomweb_plugin() -> str:
+    """The path of Orthanc's DICOMweb plug-in."""
+    if not DICOMWEB_PLUGIN.is_file():
+        missing(str(DICOMWEB_PLUGIN), "orthanc-dicomweb")
+    return str(DICOMWEB_PLUGIN)
+
+
 def pixelmed_classpath() -> str:
     """The class path of PixelMed's validator."""
     absent = [str(jar) for jar in PIXELMED if not jar.is_file()]
     if absent:
         missing(", ".join(absent), PIXELMED_PACKAGES)
     return ":".join(str(jar) for jar in PIXELMED)
+
+
+def dicomscope_options() -> list[str]:
+    """What java must be told to run DICOMscope's classes: class path and native libraries."""
+    jni = next(iter(sorted(Path("/usr/lib").glob("*/jni/libjInterface.so"))), None)
+    if jni is None or not DICOMSCOPE.is_file() or not DICOMSCOPE_CONFIGURATION.is_file():
+        missing("DICOMscope", "dicomscope")
+    return [f"-Djava.library.path={jni.parent if jni else ''}", "-cp", str(DICOMSCOPE)]
 
 
 def films_folder() -> Path:

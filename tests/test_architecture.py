@@ -38,7 +38,9 @@ MAY_SEE = {
         "dicom_node.settings",
         "pipeline.findings",
         "pipeline.radiograph",
+        "pipeline.greyscale",
         "pipeline.geometry",
+        "pipeline.activation_map",
     ),
     "dicom_node/receiving/": (
         "dicom_node.receiving",
@@ -48,6 +50,7 @@ MAY_SEE = {
         "dicom_node.settings",
         "dicom_node.dimse_status",
         "dicom_node.durable_file",
+        "dicom_node.storage_commitment",
     ),
     "dicom_node/delivering/": (
         "dicom_node.delivering",
@@ -56,6 +59,8 @@ MAY_SEE = {
         "dicom_node.identifiers",
         "dicom_node.settings",
         "dicom_node.dimse_status",
+        "dicom_node.durable_file",
+        "dicom_node.storage_commitment",
     ),
     "pipeline/": ("pipeline",),
     "pipeline/networks/": ("pipeline.networks",),

@@ -11,12 +11,22 @@ import pytest
 from dicom_node.command_line.config import schema_text
 from dicom_node.errors import SettingsError
 from dicom_node.records import Priority
-from dicom_node.settings import Settings, read_settings
+from dicom_node.settings import (
+    DicomDestination,
+    DicomwebDestination,
+    FolderDestination,
+    Settings,
+    read_settings,
+)
 from dicom_node.shipped import shipped_config
 
 ARCHIVE = '[[destinations]]\nname = "archive"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = 11113\n'
 SECOND = (
     '[[destinations]]\nname = "research"\nae_title = "RESEARCH"\nhost = "127.0.0.1"\nport = 11114\n'
+)
+FOLDER = '[[destinations]]\nname = "research"\nkind = "folder"\npath = "results"\n'
+SERVER = (
+    '[[destinations]]\nname = "cloud"\nkind = "dicomweb"\nurl = "https://archive.example/dicom-web/"\n'
 )
 PEER = '[[peers]]\nae_title = "PACS"\nhosts = ["127.0.0.1"]\n'
 
@@ -57,6 +67,27 @@ def settings_of(tmp_path: Path, text: str) -> Settings:
         ),
         (ARCHIVE + "[node\n", ["not valid TOML", "line 6"]),
         ("", ["destinations", "missing"]),
+        ("destinations = []\n", ["destinations = []", "at least 1"]),
+        (
+            ARCHIVE + 'kind = "ftp"\n',
+            ['destinations[1].kind = \'ftp\': give "dicom", "dicomweb" or "folder"'],
+        ),
+        (FOLDER + "port = 104\n", ["destinations[1].port = 104", "no such key", "of kind 'folder'"]),
+        (FOLDER.replace("path", "pth"), ["destinations[1].path: missing"]),
+        (SERVER.replace("https", "gopher"), ["destinations[1].url = 'gopher:", "'http' or 'https'"]),
+        (SERVER + 'username = "me"\n', ["destinations[1]: username and password_file go together"]),
+        (
+            SERVER + 'username = "me"\ntoken_file = "t"\npassword_file = "p"\n',
+            ["token_file and username", "give one"],
+        ),
+        (
+            ARCHIVE + "[destinations.series.sc]\nnumber = 0\n",
+            ["destinations[1].series.sc.number = 0", "greater than"],
+        ),
+        (
+            ARCHIVE + "[destinations.series.ct]\nnumber = 1\n",
+            ["destinations[1].series.ct = 'ct'", "'gradcam'"],
+        ),
         (ARCHIVE.replace('"archive"', '"../archive"'), ["destinations[1].name = '../archive'"]),
     ],
 )
@@ -67,6 +98,44 @@ def test_an_error_names_file_key_value_and_remedy(tmp_path: Path, text: str, wor
     assert str(tmp_path / "node.toml") in str(refused.value)
     for word in words:
         assert word in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ['kind = "ftp"\n', "port = 0\n", 'colour = "red"\n'])
+def test_what_is_wrong_with_a_destination_is_said_once(tmp_path: Path, text: str) -> None:
+    """One line for one mistake, in the words of the file."""
+    with pytest.raises(SettingsError) as refused:
+        settings_of(
+            tmp_path, ARCHIVE.replace("port = 11113\n", text if "port" in text else f"port = 1\n{text}")
+        )
+    assert len(str(refused.value).splitlines()) == 1
+    assert "dicom." not in str(refused.value).removeprefix(str(tmp_path))
+
+
+def test_a_secret_in_the_url_is_refused_and_not_shown(tmp_path: Path) -> None:
+    """It would stand in every log line that names the server."""
+    with pytest.raises(SettingsError, match="give username and password_file") as refused:
+        settings_of(tmp_path, SERVER.replace("archive.example", "me:hunter2@archive.example"))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_each_kind_of_destination_has_its_own_keys(tmp_path: Path) -> None:
+    """Which kind it is decides what it is made of; paths start at the file."""
+    text = ARCHIVE + SERVER + 'token_file = "token.txt"\n' + FOLDER
+    text += "[destinations.series.sc]\nnumber = 950\n"
+    archive, server, folder = settings_of(
+        tmp_path, text + '[[routes]]\nfrom = ["*"]\nto = ["archive"]\n'
+    ).destinations
+    assert isinstance(archive, DicomDestination)
+    assert isinstance(server, DicomwebDestination)
+    assert isinstance(folder, FolderDestination)
+    assert server.token_file == tmp_path / "token.txt"
+    assert folder.path == tmp_path / "results"
+    assert folder.series["sc"].number == 950
+    assert [place.where for place in (archive, server, folder)] == [
+        "ARCHIVE@127.0.0.1:11113",
+        "https://archive.example/dicom-web",
+        str(tmp_path / "results"),
+    ]
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

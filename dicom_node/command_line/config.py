@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from dicom_node.command_line.terminal import err, load_settings, out, plain_errors
+from dicom_node.command_line.terminal import (
+    check_appearances,
+    err,
+    load_settings,
+    out,
+    plain_errors,
+)
 from dicom_node.operating.settings_reference import settings_reference
 from dicom_node.settings import Settings
 from dicom_node.shipped import shipped_config
@@ -36,13 +42,14 @@ def init(
 def check(path: Annotated[Path, typer.Argument(help="The settings file.")]) -> None:
     """Say what is wrong with a settings file (file, key, value, remedy), or what it means."""
     settings = load_settings(path)
+    check_appearances(settings)
     table = Table("from", "to", "objects", "overlay for", box=None)
     for sender in [peer.ae_title for peer in settings.peers] or ["everyone on loopback"]:
         title = sender if settings.peers else "*"
         for place in settings.destinations_for(title):
             table.add_row(
                 sender,
-                f"{place.name} ({place.ae_title}@{place.host}:{place.port})",
+                f"{place.name} ({place.where})",
                 ", ".join(place.objects),
                 ", ".join(place.overlay_for),
             )

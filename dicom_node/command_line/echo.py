@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from dicom_node.command_line.terminal import err, load_settings, out
-from dicom_node.settings import Destination
+from dicom_node.settings import AnyDestination, DicomDestination
 
 _ADDRESS = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
 TargetArgument = Annotated[
@@ -24,7 +24,7 @@ OptionalConfig = Annotated[
 ]
 
 
-def resolve_target(target: str, config: Path | None, calling: str | None) -> tuple[Destination, str]:
+def resolve_target(target: str, config: Path | None, calling: str | None) -> tuple[AnyDestination, str]:
     """The destination of a command's argument, and our AE title towards it; or the end of the command."""
     if config is not None:
         settings = load_settings(config)
@@ -41,7 +41,7 @@ def resolve_target(target: str, config: Path | None, calling: str | None) -> tup
         err.print(f"{target!r} is not AETITLE@HOST:PORT{known}", markup=False)
         raise typer.Exit(2)
     try:
-        place = Destination(
+        place = DicomDestination(
             name="target", ae_title=matched["title"], host=matched["host"], port=int(matched["port"])
         )
     except ValidationError as error:
@@ -51,17 +51,21 @@ def resolve_target(target: str, config: Path | None, calling: str | None) -> tup
 
 
 def echo(target: TargetArgument, config: OptionalConfig = None, calling: CallingOption = None) -> None:
-    """Ask a DICOM application whether it is there (C-ECHO). Exit status 1 if it is not.
+    """Ask a destination whether it is there (C-ECHO). Exit status 1 if it is not.
+
+    A DICOMweb server is asked for a study that nobody has, of a folder is seen whether it can be written to.
 
     [dim]dicom-node echo ARCHIVE@10.0.0.5:104
     dicom-node echo archive --config node.toml[/dim]
     """
-    from dicom_node.delivering.verification import verify
+    from dicom_node.delivering.reachability import reach
 
     place, title = resolve_target(target, config, calling)
-    answer = verify(place, title)
-    where = f"{place.ae_title}@{place.host}:{place.port}"
+    answer = reach(place, title)
     if not answer.answered:
-        err.print(f"{where}: {answer.reason}", markup=False)
+        err.print(f"{place.where}: {answer.reason}", markup=False)
         raise typer.Exit(1)
-    out.print(f"{where} answers in {answer.milliseconds or 0:.0f} ms", markup=False)
+    if answer.milliseconds is None:
+        out.print(f"{place.where} can be written to", markup=False)
+    else:
+        out.print(f"{place.where} answers in {answer.milliseconds:.0f} ms", markup=False)

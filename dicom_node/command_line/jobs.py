@@ -51,7 +51,8 @@ def list_jobs(
         str | None,
         typer.Option(
             help='Only these: "received", "done", "cancelled"; an outcome ("fracture", "doubt", "no fracture", '
-            '"not processed"); or a delivery\'s state ("queued", "waiting", "delivered", "parked").'
+            '"not processed"); or a delivery\'s state ("queued", "waiting", "delivered", "parked"), or that of its '
+            'storage commitment ("asked", "committed", "not committed", "never committed").'
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many, the latest first.")] = 30,
@@ -178,6 +179,10 @@ def _delivery_words(line: DeliveryLine, long: bool = False) -> str:
     words = f"{line.kind} to {line.destination}: {line.state}"
     if line.detail and (long or line.state != "cancelled"):
         words += f" ({line.detail})"
+    if line.commitment:
+        asked = line.commitment in ("due", "asked")
+        words += f", commitment {line.commitment}" if asked else f", {line.commitment}"
+        words += f" ({line.commitment_detail})" if line.commitment_detail else ""
     if line.next_attempt_at is not None:
         words += f", next try {_local(line.next_attempt_at)}"
     return f"{words}, {line.attempts} tries, {line.sop_instance_uid}" if long else words
@@ -267,6 +272,7 @@ def _as_json(image: ImageLine) -> dict[str, object]:
                 "state": line.state,
                 "attempts": line.attempts,
                 "detail": line.detail,
+                "commitment": line.commitment or None,
                 "sop_instance_uid": line.sop_instance_uid,
             }
             for line in image.deliveries

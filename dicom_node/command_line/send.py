@@ -10,6 +10,7 @@ from rich.progress import track
 
 from dicom_node.command_line.echo import CallingOption, OptionalConfig, TargetArgument, resolve_target
 from dicom_node.command_line.terminal import err, out, plain_errors
+from dicom_node.settings import DicomDestination
 
 
 def send(
@@ -25,6 +26,9 @@ def send(
     from dicom_node.delivering.file_sending import send_files
 
     place, title = resolve_target(target, config, calling)
+    if not isinstance(place, DicomDestination):
+        err.print(f"{place.name} is of kind {place.kind!r}: send goes by C-STORE", markup=False)
+        raise typer.Exit(2)
     files = [
         file
         for path in paths

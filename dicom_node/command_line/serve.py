@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from dicom_node.command_line.terminal import ConfigOption, load_settings, plain_errors
+from dicom_node.command_line.terminal import (
+    ConfigOption,
+    check_appearances,
+    load_settings,
+    plain_errors,
+)
 from dicom_node.logs import configure_logs
 from dicom_node.stop_signal import stop_event
 from pipeline.findings import RESEARCH_NOTICE
@@ -20,6 +25,7 @@ def serve(config: ConfigOption) -> None:
     dicom-node serve --config node.toml[/dim]
     """
     settings = load_settings(config)
+    check_appearances(settings)
     from dicom_node.supervisor import Supervisor, prepare_data
 
     configure_logs("supervisor", settings.log)

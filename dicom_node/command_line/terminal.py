@@ -50,6 +50,16 @@ def load_settings(path: Path) -> Settings:
         return read_settings(path)
 
 
+def check_appearances(settings: Settings) -> None:
+    """Ends the command where a destination's catalogue or font cannot be used; says what else to know of them."""
+    from dicom_node.results.site_check import check_appearance
+
+    with plain_errors():
+        notes = [check_appearance(place) for place in settings.destinations]
+    for note in filter(None, notes):
+        err.print(note, style="yellow", markup=False)
+
+
 def percent(probability: float | None) -> str:
     """A probability for people."""
     return "" if probability is None else f"{probability:.0%}"

@@ -8,16 +8,20 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 from pynetdicom.dsutils import encode
 
 from dicom_node.errors import ObjectRefusedError
+from dicom_node.identifiers import IMPLEMENTATION_CLASS_UID
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 # What can be turned into one another without touching a pixel.
 _CONVERTIBLE = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, DEFLATED})
+
+# Our captures may be compressed so; an archive that takes them only native gets the same pixels native.
+_LOSSLESS = frozenset({JPEGLSLossless, JPEG2000Lossless, RLELossless})
 
 _IDENTITY = ["SOPClassUID", "SOPInstanceUID"]
 
@@ -31,11 +35,17 @@ class DicomFile:
     transfer_syntax_uid: str
     data: bytes = field(repr=False)
     offset: int
+    is_ours: bool = False
 
     @property
     def is_convertible(self) -> bool:
         """Whether `encoded` can give it in Explicit and in Implicit VR Little Endian."""
-        return self.transfer_syntax_uid in _CONVERTIBLE
+        return self.transfer_syntax_uid in _CONVERTIBLE or self._is_own_capture
+
+    @property
+    def _is_own_capture(self) -> bool:
+        """Compressed by us without loss: a film of others goes as it is, or not at all."""
+        return self.is_ours and self.transfer_syntax_uid in _LOSSLESS
 
     def encoded(self, transfer_syntax_uid: str) -> BytesIO:
         """The data set in a transfer syntax: the file's own bytes where it is the file's own.
@@ -51,7 +61,10 @@ class DicomFile:
                 None,
             )
         syntax = UID(transfer_syntax_uid)
-        data_set = encode(dcmread(BytesIO(self.data)), syntax.is_implicit_VR, True, syntax.is_deflated)
+        ds = dcmread(BytesIO(self.data))
+        if self._is_own_capture:
+            ds.decompress(as_rgb=True, generate_instance_uid=False)
+        data_set = encode(ds, syntax.is_implicit_VR, True, syntax.is_deflated)
         if data_set is None:
             raise ObjectRefusedError("the data set cannot be encoded anew", None)
         return BytesIO(data_set)
@@ -77,6 +90,7 @@ def read_dicom_file(source: bytes | Path) -> DicomFile:
             data=data,
             # PS3.10 7.1: preamble, prefix, then the group length element, which counts what follows it.
             offset=128 + 4 + 12 + length,
+            is_ours=str(meta.get("ImplementationClassUID", "")) == IMPLEMENTATION_CLASS_UID,
         )
     except (InvalidDicomError, KeyError, AttributeError, ValueError, EOFError) as error:
         raise ObjectRefusedError("not a DICOM file with File Meta Information", None) from error

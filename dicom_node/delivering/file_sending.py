@@ -10,7 +10,7 @@ from dicom_node.delivering.dicom_file import read_dicom_file
 from dicom_node.delivering.storage_scu import CONTEXTS_AT_MOST, Remote, Sender, proposed_contexts
 from dicom_node.dimse_status import Judgement, judge
 from dicom_node.errors import ObjectRefusedError
-from dicom_node.settings import Destination
+from dicom_node.settings import DicomDestination
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class SentFile:
 
 
 def send_files(
-    paths: Sequence[Path], destination: Destination | Remote, calling_ae_title: str
+    paths: Sequence[Path], destination: DicomDestination | Remote, calling_ae_title: str
 ) -> Iterator[SentFile]:
     """Sends files in their order, each in its own transfer syntax; yields one result per file as it comes.
 
     Raises:
         DestinationDownError: no association came about, or it broke; the files not yielded were not sent.
     """
-    remote = Remote.of(destination) if isinstance(destination, Destination) else destination
+    remote = Remote.of(destination) if isinstance(destination, DicomDestination) else destination
     for batch in _batches(paths):
         offers = [offer for _, offer, _ in batch if offer is not None]
         unreadable = [SentFile(path, None, reason) for path, offer, reason in batch if offer is None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,16 +24,24 @@ from dicom_node.delivering.dicom_file import (
 )
 from dicom_node.errors import DestinationDownError, ObjectRefusedError
 from dicom_node.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom_node.settings import Destination, ObjectName
+from dicom_node.settings import DicomDestination, ObjectName
 
 # Comprehensive 3D, Comprehensive and Enhanced SR: all offered always, so that we learn which are taken.
 REPORT_CLASSES: Final[tuple[str, ...]] = tuple(
     f"1.2.840.10008.5.1.4.1.1.88.{kind}" for kind in (34, 33, 22)
 )
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
+GRAYSCALE_PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
+SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
+KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
 CLASSES_OF: Final[dict[ObjectName, tuple[str, ...]]] = {
     "sr": REPORT_CLASSES,
     "sc": (SECONDARY_CAPTURE,),
+    "summary": (SECONDARY_CAPTURE,),
+    "gradcam": (SECONDARY_CAPTURE,),
+    "gsps": (GRAYSCALE_PRESENTATION_STATE,),
+    "seg": (SEGMENTATION,),
+    "kos": (KEY_OBJECT_SELECTION,),
 }
 NATIVE: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 # PS3.8 9.3.2.2: presentation context IDs are the odd numbers up to 255.
@@ -51,7 +59,7 @@ class Remote:
     timeout_seconds: float
 
     @classmethod
-    def of(cls, destination: Destination) -> Remote:
+    def of(cls, destination: DicomDestination) -> Remote:
         """The AE of a destination."""
         return cls(
             destination.ae_title, destination.host, destination.port, destination.timeout_seconds
@@ -69,12 +77,14 @@ class Sender:
 
     def __init__(
         self,
-        destination: Destination | Remote,
+        destination: DicomDestination | Remote,
         calling_ae_title: str,
         offers: Iterable[tuple[str, str]] = (),
     ) -> None:
-        named = destination.objects if isinstance(destination, Destination) else ()
-        self._remote = Remote.of(destination) if isinstance(destination, Destination) else destination
+        named = destination.objects if isinstance(destination, DicomDestination) else ()
+        self._remote = (
+            Remote.of(destination) if isinstance(destination, DicomDestination) else destination
+        )
         self._calling_ae_title = calling_ae_title
         default = [(uid, EXPLICIT_LITTLE) for name in named for uid in CLASSES_OF[name]]
         self._contexts = proposed_contexts([*default, *offers])
@@ -91,8 +101,8 @@ class Sender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._association is not None and self._association.is_established:
-            self._association.release()
+        if self._association is not None:
+            release(self._association)
 
     @property
     def accepted(self) -> frozenset[str]:
@@ -163,9 +173,12 @@ def proposed_contexts(offers: Iterable[tuple[str, str]]) -> list[PresentationCon
 
 
 def associate(
-    remote: Remote, calling_ae_title: str, contexts: list[PresentationContext]
+    remote: Remote,
+    calling_ae_title: str,
+    contexts: list[PresentationContext],
+    handlers: Sequence[tuple[Any, Callable[[Any], Any]]] = (),
 ) -> Association:
-    """An established association.
+    """An established association; `handlers` are pynetdicom's, for what the peer asks of us on it.
 
     Raises:
         DestinationDownError: there is none, and why in words: no such name, refused, rejected, timed out.
@@ -191,13 +204,35 @@ def associate(
     try:
         association = ae.associate(
             remote.host, remote.port, contexts, ae_title=remote.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, on_open)], max_pdu=131072,
+            evt_handlers=[(evt.EVT_CONN_OPEN, on_open), *handlers], max_pdu=131072,
         )  # fmt: skip
     except OSError as error:
         raise DestinationDownError(f"{remote}: {error.strerror or error}") from error
     if association.is_established:
         return association
     raise DestinationDownError(_why_not(remote, association, bool(connected)))
+
+
+def release(association: Association) -> None:
+    """Ends an association in order, if it is still there.
+
+    pynetdicom's own waits for ever for its reactor where that ends at the same moment.
+    """
+    if not association.is_established:
+        return
+    pause(association)
+    try:
+        if association.is_established and association.is_alive():
+            association.acse.negotiate_release()
+    finally:
+        association._reactor_checkpoint.set()
+
+
+def pause(association: Association) -> None:
+    """Stops pynetdicom's reactor, so that what comes in is ours; `_reactor_checkpoint.set()` lets it go on."""
+    association._reactor_checkpoint.clear()
+    while not association._is_paused and association.is_alive():
+        time.sleep(0.0001)
 
 
 def _why_not(remote: Remote, association: Association, connected: bool) -> str:
@@ -227,10 +262,8 @@ def _probed(remote: Remote) -> str:
 
 def _exchange(association: Association, request: Any, context_id: int) -> Any:
     """Sends a request and waits for its response; None if none came. As pynetdicom's `send_c_store` does."""
-    association._reactor_checkpoint.clear()
+    pause(association)
     try:
-        while not association._is_paused and association.is_alive():
-            time.sleep(0.0001)
         association.dimse.send_msg(request, context_id)
         _, response = association.dimse.get_msg(block=True)
     finally:

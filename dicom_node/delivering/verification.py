@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pynetdicom.presentation import build_context
 
-from dicom_node.delivering.storage_scu import NATIVE, Remote, associate
+from dicom_node.delivering.storage_scu import NATIVE, Remote, associate, release
 from dicom_node.dimse_status import StoreStatus
 from dicom_node.errors import DestinationDownError
-from dicom_node.settings import Destination
+from dicom_node.settings import DicomDestination
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -24,9 +24,9 @@ class EchoResult:
     reason: str = ""
 
 
-def verify(destination: Destination | Remote, calling_ae_title: str) -> EchoResult:
+def verify(destination: DicomDestination | Remote, calling_ae_title: str) -> EchoResult:
     """Associates with a destination, sends one C-ECHO and releases; never raises for what the peer does."""
-    remote = Remote.of(destination) if isinstance(destination, Destination) else destination
+    remote = Remote.of(destination) if isinstance(destination, DicomDestination) else destination
     try:
         contexts = [build_context(VERIFICATION, list(NATIVE))]
         association = associate(remote, calling_ae_title, contexts)
@@ -35,8 +35,7 @@ def verify(destination: Destination | Remote, calling_ae_title: str) -> EchoResu
     began = time.perf_counter()
     status = association.send_c_echo().get("Status")
     milliseconds = 1000 * (time.perf_counter() - began)
-    if association.is_established:
-        association.release()
+    release(association)
     if status is None:
         return EchoResult(False, None, f"{remote}: no answer to C-ECHO")
     if status != StoreStatus.SUCCESS:

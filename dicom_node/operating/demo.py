@@ -20,7 +20,7 @@ from dicom_node.errors import NodeError
 from dicom_node.identifiers import derive_uid
 from dicom_node.operating.demo_films import DemoFilm, draw_phantoms, wrap_films
 from dicom_node.operating.small_archive import SmallArchive
-from dicom_node.settings import Destination, Settings, read_settings
+from dicom_node.settings import DicomDestination, Settings, read_settings
 from dicom_node.work.job_list import DeliveryLine, ImageLine, JobList, StudyLine
 from dicom_node.work.ledger import Ledger
 from pipeline.findings import Outcome
@@ -174,7 +174,7 @@ def _wait_for_port(port: int) -> None:
 
 
 def _send(films: Sequence[DemoFilm], settings: Settings, tell: Callable[[str], None]) -> None:
-    node = Destination(name="node", ae_title="FRACTURE", host="127.0.0.1", port=settings.node.port)
+    node = DicomDestination(name="node", ae_title="FRACTURE", host="127.0.0.1", port=settings.node.port)
     names = {film.path: film.name for film in films}
     for sent in send_files([film.path for film in films], node, "MODALITY"):
         if not sent.taken:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from dicom_node.delivering.reachability import reach
 from dicom_node.delivering.verification import verify
 from dicom_node.errors import NodeError
-from dicom_node.settings import Destination, Settings
+from dicom_node.settings import AnyDestination, DicomDestination, Settings
 from dicom_node.work.job_list import JobList
 from dicom_node.work.ledger import DATABASE_NAME, Ledger
 
@@ -41,6 +42,7 @@ def examine(settings: Settings, *, measure: bool = False) -> Iterator[Examined]:
     yield _port(settings)
     for place in settings.destinations:
         yield _destination(settings, place)
+        yield _appearance(place)
     yield from _ledger(settings)
 
 
@@ -107,7 +109,8 @@ def _port(settings: Settings) -> Examined:
     title = next(iter(node.called))
     calling = settings.peers[0].ae_title if settings.peers else "CHECK"
     answer = verify(
-        Destination(name="self", ae_title=title, host=host, port=node.port, timeout_seconds=5), calling
+        DicomDestination(name="self", ae_title=title, host=host, port=node.port, timeout_seconds=5),
+        calling,
     )
     if answer.answered:
         return Examined(
@@ -118,17 +121,30 @@ def _port(settings: Settings) -> Examined:
     return Examined("port", Verdict.NOTE if rejected else Verdict.FAILED, said)
 
 
-def _destination(settings: Settings, place: Destination) -> Examined:
-    calling = settings.calling_ae_title(place)
-    answer = verify(place, calling)
-    where = f"{place.ae_title}@{place.host}:{place.port}"
-    if answer.answered:
-        return Examined(
-            f"destination {place.name}",
-            Verdict.GOOD,
-            f"{where} answers in {answer.milliseconds or 0:.0f} ms",
-        )
-    return Examined(f"destination {place.name}", Verdict.FAILED, f"{where}: {answer.reason}")
+def _destination(settings: Settings, place: AnyDestination) -> Examined:
+    answer = reach(place, settings.calling_ae_title(place))
+    what = f"destination {place.name}"
+    if not answer.answered:
+        return Examined(what, Verdict.FAILED, f"{place.where}: {answer.reason}")
+    if answer.milliseconds is None:
+        return Examined(what, Verdict.GOOD, f"{place.where} can be written to")
+    return Examined(what, Verdict.GOOD, f"{place.where} answers in {answer.milliseconds:.0f} ms")
+
+
+def _appearance(place: AnyDestination) -> Examined:
+    """Language, font and character set of what it gets."""
+    from dicom_node.results.site_check import check_appearance
+
+    what = f"appearance at {place.name}"
+    try:
+        note = check_appearance(place)
+    except NodeError as error:
+        return Examined(what, Verdict.FAILED, str(error))
+    if note:
+        return Examined(what, Verdict.NOTE, note)
+    return Examined(
+        what, Verdict.GOOD, f"{place.catalogue or place.language}, every letter has its glyph"
+    )
 
 
 def _ledger(settings: Settings) -> Iterator[Examined]:
@@ -140,18 +156,16 @@ def _ledger(settings: Settings) -> Iterator[Examined]:
         jobs = JobList(ledger)
         going_on = jobs.unfinished()
         seen = {line.calling_ae_title: line for line in jobs.peers()}
-        parked = jobs.parked()
+        parked, uncommitted = jobs.parked(), jobs.uncommitted()
     except NodeError as error:
         yield Examined("ledger", Verdict.FAILED, str(error))
         return
     said = f"{going_on} in work"
-    yield Examined(
-        "ledger",
-        Verdict.GOOD,
-        f"{said}, {parked} parked deliveries (`dicom-node jobs list --state parked`)"
-        if parked
-        else said,
-    )
+    if parked:
+        said += f", {parked} parked deliveries (`dicom-node jobs list --state parked`)"
+    if uncommitted:
+        said += f", {uncommitted} deliveries that no archive is responsible for"
+    yield Examined("ledger", Verdict.GOOD, said)
     for title in [peer.ae_title for peer in settings.peers] or sorted(seen):
         line = seen.get(title)
         if line is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dicom_node.settings import Settings
@@ -26,6 +26,12 @@ Every key of a settings file. This page is made by `dicom-node config reference`
 - `dicom-node config schema` prints the same as JSON schema, for editors.
 """
 
+# Tables that stand inside others, by their heading.
+_INNER_TABLES = {
+    "An entry of `node.ae_titles` as a table": "CalledAeTitle",
+    "`[destinations.series.sc]`, and so for each object": "SeriesOfObject",
+}
+
 
 def settings_reference() -> str:
     """The whole page, Markdown."""
@@ -33,19 +39,38 @@ def settings_reference() -> str:
     known: Mapping[str, Described] = schema["$defs"]
     parts = [_HEAD]
     for key, field in schema["properties"].items():
+        if key == "destinations":
+            parts += _kinds([known[_referred(one)] for one in field["items"]["oneOf"]])
+            continue
         several = field.get("type") == "array"
         table = known[_referred(field["items"] if several else field)]
         heading = f"[[{key}]]" if several else f"[{key}]"
         parts += [f"## `{heading}`", str(table["description"]), _table(table)]
-    parts += ["## An entry of `node.ae_titles` as a table", str(known["CalledAeTitle"]["description"])]
-    parts += [_table(known["CalledAeTitle"])]
+    for heading, name in _INNER_TABLES.items():
+        parts += [f"## {heading}", str(known[name]["description"]), _table(known[name])]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _table(table: Described) -> str:
+def _kinds(tables: Sequence[Described]) -> Iterator[str]:
+    """The destinations: what all kinds have, then what each has of its own."""
+    common = set.intersection(*(set(table["properties"]) for table in tables)) - {"kind"}
+    yield "## `[[destinations]]`"
+    yield "Where results go, and what each destination wants of them. These keys are common to all kinds:"
+    yield _table(tables[0], common)
+    for table in tables:
+        kind = table["properties"]["kind"]["const"]
+        yield f"### `[[destinations]]` with `kind = {json.dumps(kind)}`"
+        yield str(table["description"])
+        yield _table(table, set(table["properties"]) - common)
+
+
+def _table(table: Described, keys: Collection[str] | None = None) -> str:
+    """A row for each key of a table, or for those of `keys`."""
     needed = table.get("required", ())
     rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for key, field in table["properties"].items():
+        if keys is not None and key not in keys:
+            continue
         cells = (f"`{key}`", _type(field), _default(field, key in needed), str(field["description"]))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
@@ -61,6 +86,9 @@ def _type(field: Described) -> str:
         return " or ".join(f"`{json.dumps(word)}`" for word in field["enum"])
     if "const" in field:
         return f"`{json.dumps(field['const'])}`"
+    if field["type"] == "object":
+        words = ", ".join(f"`{word}`" for word in field["propertyNames"]["enum"])
+        return f"a table (below) for each of {words}"
     if field["type"] == "array":
         return f"list: {_type(field['items'])}"
     names = {

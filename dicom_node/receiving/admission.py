@@ -35,6 +35,7 @@ IGNORED_CLASSES: Final[dict[AcceptedAndIgnored, tuple[str, ...]]] = {
     # Segmentation, Surface Segmentation.
     "seg": (f"{_CLASS}.66.4", f"{_CLASS}.66.5"),
 }
+_NATIVE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 # PS3.7 9.1.1.1.4: LOW, MEDIUM and HIGH of a C-STORE-RQ (tag 0000,0700).
 _DIMSE_HIGH = 1
 
@@ -77,6 +78,17 @@ def recognise(settings: Settings, names: HostNames, caller: Caller) -> Refusal |
     return None
 
 
+def committing_destinations(settings: Settings, names: HostNames, caller: Caller) -> tuple[str, ...]:
+    """The destinations with storage commitment that this caller is: by AE title and address, called as they know us."""
+    return tuple(
+        place.name
+        for place in settings.committing_destinations
+        if place.ae_title == caller.calling_ae_title
+        and caller.called_ae_title in (settings.calling_ae_title(place), *settings.node.called)
+        and names.include((place.host,), caller.address)
+    )
+
+
 def within_limits(settings: Settings, caller: Caller, open_now: Iterable[str]) -> Refusal | None:
     """Whether one more association may open beside those of `open_now` (calling AE titles); None if so."""
     titles = list(open_now)
@@ -100,11 +112,15 @@ def ignored_classes(peer: Peer | None) -> frozenset[str]:
 
 def accepted_contexts(peer: Peer | None) -> dict[str, tuple[str, ...]]:
     """The abstract syntaxes that a peer may propose, each with its transfer syntaxes, best first."""
-    native = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-    contexts: dict[str, tuple[str, ...]] = {VERIFICATION: native}
+    contexts: dict[str, tuple[str, ...]] = {VERIFICATION: _NATIVE}
     contexts.update(dict.fromkeys(RADIOGRAPHS, ACCEPTED))
     contexts.update(dict.fromkeys(sorted(ignored_classes(peer)), ACCEPTED))
     return contexts
+
+
+def destination_contexts() -> dict[str, tuple[str, ...]]:
+    """What a destination may propose that may store nothing here."""
+    return {VERIFICATION: _NATIVE}
 
 
 def priority_for(settings: Settings, caller: Caller, dimse_priority: int | None) -> Priority:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
 from dicom_node.records import AssociationRecord, ReceivedInstance
+from dicom_node.storage_commitment import CommitmentAnswer
 
 
 class Intake(Protocol):
@@ -18,6 +20,17 @@ class Intake(Protocol):
 
         Raises:
             LedgerError: it was not committed; the sender is answered A700 and keeps the instance.
+        """
+
+    def take_commitment(
+        self, answer: CommitmentAnswer, destinations: Collection[str], at: datetime, /
+    ) -> bool:
+        """Commits what one of these destinations reports of a request for storage commitment.
+
+        False where no request of theirs has its Transaction UID; the same answer again is fine.
+
+        Raises:
+            LedgerError: it was not committed; the archive is answered Processing Failure.
         """
 
     def note_association(self, record: AssociationRecord, /) -> None:

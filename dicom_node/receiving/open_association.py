@@ -11,11 +11,12 @@ from dicom_node.records import AssociationRecord
 
 @dataclass
 class OpenAssociation:
-    """What an accepted association has done so far."""
+    """What an accepted association has done so far; `destinations` names those that its caller is."""
 
     caller: Caller
     at: datetime
     ignored: frozenset[str]
+    destinations: tuple[str, ...] = ()
     stored: int = 0
     refused: int = 0
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RQ
 from pynetdicom.presentation import build_context
 
 from dicom_node.dimse_status import StoreStatus
@@ -22,11 +23,18 @@ from dicom_node.receiving.admission import (
     Caller,
     Refusal,
     accepted_contexts,
+    committing_destinations,
+    destination_contexts,
     ignored_classes,
     recognise,
     within_limits,
 )
 from dicom_node.receiving.association_server import StorageServer
+from dicom_node.receiving.commitment_service import (
+    CommitmentService,
+    EventInformation,
+    commitment_context,
+)
 from dicom_node.receiving.host_names import HostNames
 from dicom_node.receiving.intake import Intake
 from dicom_node.receiving.open_association import OpenAssociation, printable
@@ -71,6 +79,10 @@ class StorageScp:
         }
         self._open: dict[Acceptor, OpenAssociation] = {}
         self._lock = threading.Lock()
+        self._of_destinations = [
+            build_context(uid, list(syntaxes)) for uid, syntaxes in destination_contexts().items()
+        ]
+        self._commitments = CommitmentService(intake, clock, self._log)
         self._service = StorageService(settings, spool, intake, clock, self._log)
         self._server = self._listening_server()
 
@@ -90,6 +102,7 @@ class StorageScp:
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_C_ECHO, self._on_echo),
+            (evt.EVT_N_EVENT_REPORT, self._on_report),
         ]
         connection_limit = node.max_associations + SPARE_CONNECTIONS
         return StorageServer(
@@ -134,10 +147,15 @@ class StorageScp:
     def _on_requested(self, event: Any) -> None:
         acceptor: Acceptor = event.assoc
         caller = _caller(acceptor)
-        refusal = recognise(self._settings, self._names, caller) or self._enter(acceptor, caller)
+        unknown = recognise(self._settings, self._names, caller)
+        committing = committing_destinations(self._settings, self._names, caller)
+        # A destination that is no peer may report, and store nothing.
+        refusal = (unknown if not committing else None) or self._enter(acceptor, caller, committing)
         if refusal is None:
             peer = self._settings.peer(caller.calling_ae_title)
-            acceptor.acceptor.supported_contexts = self._contexts[peer]
+            contexts = self._of_destinations if unknown else self._contexts[peer]
+            more = [commitment_context()] if committing else []
+            acceptor.acceptor.supported_contexts = [*contexts, *more]
             return
         acceptor.acse.send_reject(*refusal.rejection.value)
         self._log.warning(
@@ -147,13 +165,15 @@ class StorageScp:
         )  # fmt: skip
         self._note(_association_record(caller, self._clock(), refusal))
 
-    def _enter(self, acceptor: Acceptor, caller: Caller) -> Refusal | None:
+    def _enter(self, acceptor: Acceptor, caller: Caller, committing: tuple[str, ...]) -> Refusal | None:
         peer = self._settings.peer(caller.calling_ae_title)
         with self._lock:
             titles = [one.caller.calling_ae_title for one in self._open.values()]
             refusal = within_limits(self._settings, caller, titles)
             if refusal is None:
-                self._open[acceptor] = OpenAssociation(caller, self._clock(), ignored_classes(peer))
+                self._open[acceptor] = OpenAssociation(
+                    caller, self._clock(), ignored_classes(peer), committing
+                )
         return refusal
 
     def _on_end(self, acceptor: Acceptor) -> None:
@@ -172,10 +192,15 @@ class StorageScp:
     def _on_echo(self, _event: Any) -> int:
         return int(StoreStatus.SUCCESS)
 
+    def _on_report(self, event: Any) -> tuple[int, None]:
+        return self._commitments.answer(event, self._open[event.assoc])
+
     def _on_store(self, event: Any) -> Dataset | int:
         return self._service.answer(event, self._open[event.assoc])
 
     def _begin_data_set(self, acceptor: Acceptor, message: Any) -> BytesIO:
+        if isinstance(message, N_EVENT_REPORT_RQ):
+            return EventInformation()
         return self._service.begin_data_set(acceptor, message, self._open[acceptor])
 
     def _note(self, record: AssociationRecord) -> None:

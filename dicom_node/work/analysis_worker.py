@@ -1,4 +1,4 @@
-"""Reading one image: spooled bytes -> findings -> overlays in the outbox -> the ledger."""
+"""Reading one image: spooled bytes -> findings -> its objects in the outbox -> the ledger."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from pydicom import Dataset
 
 from dicom_node.errors import CompositionError, NodeError
 from dicom_node.records import StudyImage
-from dicom_node.results.composition import CompositionContext, DestinationProfile
+from dicom_node.results.composition import CompositionContext
 from dicom_node.results.loop_guard import is_own_result
-from dicom_node.results.secondary_capture import compose_overlay
-from dicom_node.results.source_context import header_digest, read_source_header
-from dicom_node.settings import Destination, Settings
+from dicom_node.results.source_context import header_digest
+from dicom_node.settings import Settings
 from dicom_node.work.deliveries import NewDelivery
-from dicom_node.work.outbox import Outbox
+from dicom_node.work.image_results import ImageResults, ReadImage
 from dicom_node.work.readings import EarlierReading, FinishedReading, Job, Readings
 from pipeline.analysis import Analyzer
 from pipeline.errors import ScopeError, UnreadableError
@@ -51,12 +50,12 @@ class AnalysisWorker:
         self,
         settings: Settings,
         readings: Readings,
-        outbox: Outbox,
+        image_results: ImageResults,
         analyzer: Analyzer,
         context: Callable[[datetime], CompositionContext],
         clock: Callable[[], datetime],
     ) -> None:
-        self._settings, self._readings, self._outbox = settings, readings, outbox
+        self._settings, self._readings, self._image_results = settings, readings, image_results
         self._analyzer, self._context, self._clock = analyzer, context, clock
         self._turns = [Lock() for _ in range(64)]
 
@@ -98,13 +97,13 @@ class AnalysisWorker:
         if findings.reason is None:
             findings = replace(findings, detail=self._unchecked_age(film))
         reading = FinishedReading(findings, _pixel_digest(film), film.header_digest)
-        overlays, complaint = self._overlays(job, film, findings)
+        results, complaint = self._results(job, film, findings)
         if complaint:
             reading = replace(reading, detail=complaint)
-        self._readings.finish(job, reading, overlays, self._clock())
+        self._readings.finish(job, reading, results, self._clock())
         log.info(
-            "read image=%s outcome=%s reason=%s overlays=%d",
-            job.instance_id[:12], findings.outcome, findings.reason or "-", len(overlays),
+            "read image=%s outcome=%s reason=%s objects=%d",
+            job.instance_id[:12], findings.outcome, findings.reason or "-", len(results),
         )  # fmt: skip
 
     def _open(self, job: Job) -> _Film:
@@ -157,27 +156,9 @@ class AnalysisWorker:
         least = self._settings.model.minimum_age_years
         return "" if film.source is None else unchecked_age(film.source, least)
 
-    def _overlays(
-        self, job: Job, film: _Film, findings: ImageFindings
-    ) -> tuple[list[NewDelivery], str]:
+    def _results(self, job: Job, film: _Film, findings: ImageFindings) -> tuple[list[NewDelivery], str]:
         if film.source is None or findings.reason is NotProcessed.OWN_RESULT:
             return [], ""
-        wanted = [
-            place
-            for place in self._settings.destinations_for(job.calling_ae_title)
-            if "sc" in place.objects and str(findings.outcome) in place.overlay_for
-        ]
-        try:
-            return [self._overlay(job, film, findings, place) for place in wanted], ""
-        except CompositionError as error:
-            # The outcome stands and is shown; only its picture could not be made.
-            log.warning("no overlay image=%s: %s", job.instance_id[:12], error)
-            return [], f"no overlay: {error}"
-
-    def _overlay(
-        self, job: Job, film: _Film, findings: ImageFindings, place: Destination
-    ) -> NewDelivery:
-        assert film.source is not None  # noqa: S101 - for the type checker; the caller looked
         image = StudyImage(
             instance_id=job.instance_id,
             sop_instance_uid=job.sop_instance_uid,
@@ -186,23 +167,9 @@ class AnalysisWorker:
             header_digest=film.header_digest,
             findings=findings,
         )
-        result = compose_overlay(
-            image,
-            read_source_header(film.source),
-            film.radiograph,
-            DestinationProfile.of(place),
-            self._context(job.begun_at),
-            revision=job.revision,
-            instance_number=job.ordinal,
-        )
-        return NewDelivery(
-            result=result,
-            stored=self._outbox.store(result),
-            destination=place.name,
-            revision=job.revision,
-            instance_id=job.instance_id,
-            priority=job.priority,
-        )
+        places = self._settings.destinations_for(job.calling_ae_title)
+        read = ReadImage(job, image, film.source, film.radiograph)
+        return self._image_results.compose(read, places)
 
 
 def _pixel_digest(film: _Film) -> str:

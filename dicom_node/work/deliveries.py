@@ -15,7 +15,7 @@ from dicom_node.records import Delivery, DeliveryState, Priority, ResultObject
 from dicom_node.work.engine import Queue, Work, WorkEngine
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.outbox import StoredObject
-from dicom_node.work.tables import delivery, destination_capability, instance, result_object
+from dicom_node.work.tables import delivery, destination_capability, instance, result_object, sending
 
 DELIVER = "deliver"
 _OPEN = (DeliveryState.QUEUED, DeliveryState.WAITING)
@@ -178,6 +178,15 @@ class DeliveryQueue:
             for row in rows
         ]
         return found if any(one.id == first for one in found) or len(found) == most else []
+
+    def begin_sending(self, delivery_id: str, at: float) -> None:
+        """Written down before an object goes: whatever happens then, its destination may have it."""
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                insert_or_update(sending)
+                .values(delivery_id=delivery_id, at=at)
+                .on_conflict_do_nothing()
+            )
 
     def end(
         self, delivery_id: str, state: DeliveryState, at: float, status: int | None, detail: str

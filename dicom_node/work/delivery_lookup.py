@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
+from dicom_node.records import SopReference
 from dicom_node.work.ledger import Ledger
-from dicom_node.work.tables import delivery, result_object
+from dicom_node.work.tables import delivery, result_object, sending
 
 
 class DeliveryLookup:
@@ -19,6 +22,25 @@ class DeliveryLookup:
         with self._ledger.read() as connection:
             found = select(delivery.c.destination).where(delivery.c.id == delivery_id)
             return connection.execute(found).scalar()
+
+    def begun(self, delivery_ids: Sequence[str]) -> dict[str, SopReference]:
+        """Those of these deliveries whose sending was begun before, by their id: the destination may have them."""
+        with self._ledger.read() as connection:
+            found = (
+                select(delivery.c.id, result_object)
+                .join(sending, sending.c.delivery_id == delivery.c.id)
+                .join(result_object, result_object.c.sop_instance_uid == delivery.c.sop_instance_uid)
+                .where(delivery.c.id.in_(delivery_ids))
+            )
+            return {
+                row.id: SopReference(
+                    row.study_instance_uid,
+                    row.series_instance_uid,
+                    row.sop_class_uid,
+                    row.sop_instance_uid,
+                )
+                for row in connection.execute(found)
+            }
 
     def report_of(self, sop_instance_uid: str) -> tuple[str, int] | None:
         """Study and revision of a report; None if the object is no report."""

@@ -1,4 +1,4 @@
-"""Sending what is queued for a destination: one association, every response judged by itself."""
+"""Sending what is queued for a destination, whatever its kind: every response judged by itself."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
-from dicom_node.delivering.storage_scu import Sender
+from dicom_node.delivering.instance_query import instances_there
+from dicom_node.delivering.object_sender import ObjectSender, sender_to
 from dicom_node.dimse_status import Judgement, judge
 from dicom_node.errors import DestinationDownError, LedgerError, ObjectRefusedError
 from dicom_node.records import Delivery, DeliveryState
-from dicom_node.settings import Destination, Settings
+from dicom_node.settings import AnyDestination, DicomDestination, Settings
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.delivery_lookup import DeliveryLookup
 from dicom_node.work.outbox import Outbox
@@ -67,9 +69,9 @@ class DeliveryWorker:
             return
         self._send(place, batch)
 
-    def _send(self, place: Destination, batch: list[Delivery]) -> None:
+    def _send(self, place: AnyDestination, batch: list[Delivery]) -> None:
         """Sends a batch. What breaks an association waits alone; the rest goes on in a new one."""
-        waiting, breaks = list(batch), 0
+        waiting, breaks = self._without_those_there(place, batch), 0
         while (broken := self._send_in_one_association(place, waiting)) is not None:
             breaks += 1
             log.warning("destination=%s: %s; %d waiting", place.name, broken.error, len(waiting))
@@ -80,23 +82,51 @@ class DeliveryWorker:
                     self._later(delivery, None, str(broken.error), refused=False)
                 return
 
-    def _send_in_one_association(self, place: Destination, waiting: list[Delivery]) -> _Broken | None:
+    def _without_those_there(self, place: AnyDestination, batch: list[Delivery]) -> list[Delivery]:
+        """With `ask_before_sending_again`: ends what an earlier sending brought there, whatever we heard of it."""
+        if not _asks(place):
+            return list(batch)
+        begun = self._lookup.begun([one.id for one in batch])
+        if not begun:
+            return list(batch)
+        try:
+            calling = self._settings.calling_ae_title(place)
+            there = instances_there(place, calling, list(begun.values()))
+        except DestinationDownError as error:
+            # It is sent then: the same bytes under the same UID.
+            log.warning("destination=%s cannot be asked what it has: %s", place.name, error)
+            return list(batch)
+        rest = []
+        for delivery in batch:
+            if delivery.id in begun and delivery.sop_instance_uid in there:
+                self._end(delivery, DeliveryState.DELIVERED, None, "it has it (C-FIND)")
+            else:
+                rest.append(delivery)
+        return rest
+
+    def _send_in_one_association(
+        self, place: AnyDestination, waiting: list[Delivery]
+    ) -> _Broken | None:
         """Takes what was judged off `waiting`; how it broke, None if it did not."""
         offers = {(one.sop_class_uid, one.transfer_syntax_uid) for one in waiting}
         calling = self._settings.calling_ae_title(place)
         was_open = False
         try:
-            with Sender(place, calling, sorted(offers)) as sender:
+            with sender_to(place, calling, sorted(offers)) as sender:
                 was_open = True
-                self._deliveries.learn(place.name, sender.accepted, self._clock().timestamp())
+                if sender.accepted is not None:
+                    self._deliveries.learn(place.name, sender.accepted, self._clock().timestamp())
                 while waiting:
+                    if _asks(place):
+                        now = self._clock().timestamp()
+                        self._deliveries.begin_sending(waiting[0].id, now)
                     self._send_one(sender, waiting[0])
                     waiting.pop(0)
         except DestinationDownError as error:
             return _Broken(error, was_open)
         return None
 
-    def _send_one(self, sender: Sender, delivery: Delivery) -> None:
+    def _send_one(self, sender: ObjectSender, delivery: Delivery) -> None:
         try:
             self._judge(delivery, sender.send(self._outbox.path(delivery.object_path)))
         except (DestinationDownError, LedgerError):
@@ -158,3 +188,7 @@ class DeliveryWorker:
         log.info(
             "delivery=%s destination=%s %s %s", delivery.id[:12], delivery.destination, state, detail
         )
+
+
+def _asks(place: AnyDestination) -> TypeGuard[DicomDestination]:
+    return isinstance(place, DicomDestination) and place.ask_before_sending_again

@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event, Thread
 
-from dicom_node.delivering.verification import verify
+from dicom_node.delivering.reachability import reach
 from dicom_node.errors import LedgerError
 from dicom_node.settings import Settings
+from dicom_node.work.commitment_worker import CommitmentWorker
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.engine import WorkEngine
 from dicom_node.work.reconciling import Reconciler
 from dicom_node.work.retention import Retention
+from dicom_node.work.retirement import Retirement
 from dicom_node.work.study_gathering import StudyGathering
 
 Chore = tuple[str, float, Callable[[], object]]
@@ -30,7 +33,9 @@ class Intervals:
     wake: float = 1.0
     probe: float = 15.0
     reconcile: float = 30.0
+    retire: float = 5.0
     retain: float = 3600.0
+    commit: float = 2.0
 
 
 class Housekeeping:
@@ -44,6 +49,8 @@ class Housekeeping:
         deliveries: DeliveryQueue,
         reconciler: Reconciler,
         retention: Retention,
+        retirement: Retirement,
+        commitments: CommitmentWorker,
         clock: Callable[[], datetime],
         intervals: Intervals = Intervals(),
     ) -> None:
@@ -55,17 +62,25 @@ class Housekeeping:
             ("wake deliveries", intervals.wake, self._wake),
             ("revive", intervals.reconcile, engine.revive),
             ("reconcile", intervals.reconcile, reconciler.sweep),
+            ("retire", intervals.retire, retirement.sweep),
         ]
         # These wait for peers and disks: they must not hold a study back.
         self._slow: list[Chore] = [
             ("probe destinations", intervals.probe, self._probe),
             ("retain", intervals.retain, self._retain),
         ]
+        self._commit: list[Chore] = [
+            (f"commitment of {place.name}", intervals.commit, partial(commitments.ask, place))
+            for place in commitments.destinations
+        ]
 
     def run(self, stop: Event) -> None:
         """Does each chore when its time has come, until `stop`."""
         slow = Thread(target=self._loop, args=(self._slow, stop), name="slow-chores", daemon=True)
         slow.start()
+        # A thread each: an archive that does not answer must not hold another back.
+        for chore in self._commit:
+            Thread(target=self._loop, args=([chore], stop), name=chore[0], daemon=True).start()
         self._loop(self._quick, stop)
         slow.join(1.0)
 
@@ -95,13 +110,13 @@ class Housekeeping:
         self._deliveries.requeue_due(self._clock().timestamp())
 
     def _probe(self) -> None:
-        """C-ECHO of the destinations that something waits for; one that answers gets it now."""
+        """Asks the destinations that something waits for; one that answers gets it now."""
         for name in sorted(self._deliveries.down_destinations()):
             place = self._settings.destination(name)
             if place is None:
                 continue
             calling = self._settings.calling_ae_title(place)
-            if verify(place, calling).answered:
+            if reach(place, calling).answered:
                 count = self._deliveries.hurry(name)
                 log.info("destination=%s answers again; %d deliveries go now", name, count)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from dicom_node.records import AssociationRecord, Priority, ReceivedInstance
+from dicom_node.storage_commitment import CommitmentAnswer
+from dicom_node.work.commitments import Commitments
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.engine import Queue, Work, WorkEngine
 from dicom_node.work.ledger import Ledger
@@ -26,6 +29,7 @@ class LedgerIntake:
 
     def __init__(self, ledger: Ledger, engine: WorkEngine, deliveries: DeliveryQueue) -> None:
         self._ledger, self._engine, self._deliveries = ledger, engine, deliveries
+        self._commitments = Commitments(ledger, deliveries)
 
     def register(self, received: ReceivedInstance) -> None:
         """Row and work, committed to disk. The same bytes again wake what was not delivered or was cancelled.
@@ -62,6 +66,12 @@ class LedgerIntake:
                     refused=record.refused,
                 )
             )
+
+    def take_commitment(
+        self, answer: CommitmentAnswer, destinations: Collection[str], at: datetime, /
+    ) -> bool:
+        """Keeps what an archive reports of a request; false if no such request went to these destinations."""
+        return self._commitments.answer(answer, destinations, at.timestamp())
 
     def note_instance(
         self, *, calling_ae_title: str, address: str, at: datetime, status: int, text: str

@@ -12,6 +12,7 @@ from dicom_node.work.ledger import Ledger
 from dicom_node.work.tables import (
     association,
     delivery,
+    delivery_commitment,
     instance,
     notice,
     result_object,
@@ -23,7 +24,7 @@ from pipeline.findings import ImageFindings, NotProcessed, load_findings
 
 @dataclass(frozen=True)
 class DeliveryLine:
-    """One object to one destination, as shown."""
+    """One object to one destination, as shown; `commitment` is "" where none was asked for."""
 
     id: str
     kind: str
@@ -34,6 +35,8 @@ class DeliveryLine:
     detail: str
     sop_instance_uid: str
     next_attempt_at: datetime | None
+    commitment: str = ""
+    commitment_detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class JobList:
             with_delivery = (
                 select(result_object.c.instance_id)
                 .join(delivery, delivery.c.sop_instance_uid == result_object.c.sop_instance_uid)
-                .where(delivery.c.state == state, result_object.c.instance_id.is_not(None))
+                .where(_delivery_is(state), result_object.c.instance_id.is_not(None))
             )
             chosen = chosen.where(
                 or_(
@@ -142,7 +145,7 @@ class JobList:
                 .where(result_object.c.revision == study_revision.c.revision)
                 .where(result_object.c.instance_id.is_(None))
                 .where(delivery.c.sop_instance_uid == result_object.c.sop_instance_uid)
-                .where(delivery.c.state == state)
+                .where(_delivery_is(state))
             )
             chosen = chosen.where(or_(study_revision.c.state == state, with_delivery))
         with self._ledger.read() as connection:
@@ -177,6 +180,16 @@ class JobList:
         with self._ledger.read() as connection:
             return int(connection.execute(chosen).scalar_one())
 
+    def uncommitted(self) -> int:
+        """How many deliveries their destination took no responsibility for, although it was asked."""
+        chosen = (
+            select(func.count())
+            .select_from(delivery_commitment)
+            .where(delivery_commitment.c.state.in_(["not committed", "never committed"]))
+        )
+        with self._ledger.read() as connection:
+            return int(connection.execute(chosen).scalar_one())
+
     def unfinished(self) -> int:
         """How much still goes on by itself: readings, open studies, deliveries queued or waiting."""
         counts = (
@@ -195,6 +208,12 @@ class JobList:
 
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _delivery_is(state: str) -> ColumnElement[bool]:
+    """Whether a delivery, or its storage commitment, is in that state."""
+    committed = select(delivery_commitment.c.delivery_id).where(delivery_commitment.c.state == state)
+    return or_(delivery.c.state == state, delivery.c.id.in_(committed))
 
 
 def _image_line(connection: Connection, row: RowMapping) -> ImageLine:
@@ -237,8 +256,14 @@ def _study_line(connection: Connection, row: RowMapping) -> StudyLine:
 
 def _deliveries(connection: Connection, where: ColumnElement[bool]) -> tuple[DeliveryLine, ...]:
     chosen = (
-        select(delivery, result_object.c.kind)
+        select(
+            delivery,
+            result_object.c.kind,
+            delivery_commitment.c.state.label("commitment"),
+            delivery_commitment.c.detail.label("commitment_detail"),
+        )
         .join(result_object, result_object.c.sop_instance_uid == delivery.c.sop_instance_uid)
+        .outerjoin(delivery_commitment, delivery_commitment.c.delivery_id == delivery.c.id)
         .where(where)
         .order_by(delivery.c.created_at)
     )
@@ -254,6 +279,8 @@ def _deliveries(connection: Connection, where: ColumnElement[bool]) -> tuple[Del
             detail=row["detail"],
             sop_instance_uid=row["sop_instance_uid"],
             next_attempt_at=_time(row["next_attempt_at"]) if row["next_attempt_at"] else None,
+            commitment=row["commitment"] or "",
+            commitment_detail=row["commitment_detail"] or "",
         )
         for row in rows
     )

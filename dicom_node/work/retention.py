@@ -9,18 +9,26 @@ from pathlib import Path
 from sqlalchemy import Connection, Select, delete, exists, func, or_, select
 
 from dicom_node.settings import Settings
+from dicom_node.work.commitments import GOES_ON
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.tables import (
     association,
+    commitment,
     delivery,
+    delivery_commitment,
     instance,
     notice,
+    rejection,
     result_object,
+    sending,
     study,
     study_revision,
 )
 
 _ORPHAN_HOURS = 24
+_UNANSWERED = select(delivery_commitment.c.transaction_uid).where(
+    delivery_commitment.c.state.in_(GOES_ON)
+)
 _ENDED = ("delivered", "parked", "cancelled", "replaced")
 log = logging.getLogger("dicom_node.work.retention")
 
@@ -42,6 +50,11 @@ class Retention:
             ]
             connection.execute(delete(association).where(association.c.at < limit))
             connection.execute(delete(notice).where(notice.c.at < limit))
+            connection.execute(
+                delete(commitment).where(
+                    commitment.c.asked_at < limit, commitment.c.transaction_uid.not_in(_UNANSWERED)
+                )
+            )
         settled = (at - timedelta(hours=1)).timestamp()
         for path in paths:
             _delete_older(self._settings.node.data / path, settled)
@@ -92,6 +105,15 @@ def _ended_before(limit: float) -> Select[str]:
             or_(delivery.c.state.not_in(_ENDED), delivery.c.ended_at >= limit),
         ),
         exists().where(
+            result_object.c.study_instance_uid == study.c.study_instance_uid,
+            delivery.c.sop_instance_uid == result_object.c.sop_instance_uid,
+            delivery_commitment.c.delivery_id == delivery.c.id,
+            or_(
+                delivery_commitment.c.state.in_(GOES_ON),
+                delivery_commitment.c.ended_at >= limit,
+            ),
+        ),
+        exists().where(
             study_revision.c.study_instance_uid == study.c.study_instance_uid,
             study_revision.c.state == "composing",
         ),
@@ -107,7 +129,11 @@ def _forget(connection: Connection, study_uid: str) -> list[Path]:
         *connection.execute(select(instance.c.spool_path).where(films)).scalars(),
         *connection.execute(select(result_object.c.path).where(of_study)).scalars(),
     ]
+    deliveries = select(delivery.c.id).where(delivery.c.sop_instance_uid.in_(objects))
+    for table in (delivery_commitment, sending):
+        connection.execute(delete(table).where(table.c.delivery_id.in_(deliveries)))
     connection.execute(delete(delivery).where(delivery.c.sop_instance_uid.in_(objects)))
+    connection.execute(delete(rejection).where(rejection.c.sop_instance_uid.in_(objects)))
     connection.execute(delete(result_object).where(of_study))
     connection.execute(delete(instance).where(films))
     connection.execute(delete(study_revision).where(study_revision.c.study_instance_uid == study_uid))

@@ -127,6 +127,16 @@ class StudyGathering:
         with self._ledger.read() as connection:
             return self._closed(connection, study_uid, revision)
 
+    def newest(self, study_uid: str) -> ClosedStudy | None:
+        """The last revision that was closed; None if none was."""
+        with self._ledger.read() as connection:
+            revision = connection.execute(
+                select(func.max(study_revision.c.revision)).where(
+                    study_revision.c.study_instance_uid == study_uid
+                )
+            ).scalar()
+            return None if revision is None else self._closed(connection, study_uid, revision)
+
     @staticmethod
     def _closed(connection: Connection, study_uid: str, revision: int) -> ClosedStudy:
         row = connection.execute(
@@ -172,7 +182,7 @@ class StudyGathering:
         closed: ClosedStudy,
         state: str,
         detail: str,
-        reports: Sequence[NewDelivery],
+        results: Sequence[NewDelivery],
         at: datetime,
     ) -> None:
         """The revision's end and its deliveries in one transaction."""
@@ -187,8 +197,8 @@ class StudyGathering:
                 .values(state=state, detail=detail)
             )
             if done.rowcount:
-                for report in reports:
-                    self._deliveries.add(connection, report, at.timestamp())
+                for result in results:
+                    self._deliveries.add(connection, result, at.timestamp())
 
     def forgive(self, closed: ClosedStudy) -> None:
         """An attempt that failed for the node's own want (disk, ledger) does not count against the study."""
@@ -203,10 +213,10 @@ class StudyGathering:
                 .values(attempts=study_revision.c.attempts - 1)
             )
 
-    def add_report(self, report: NewDelivery, at: datetime) -> None:
-        """One more report of a revision that is composed: another SOP class for a destination."""
+    def add_result(self, result: NewDelivery, at: datetime) -> None:
+        """One more object of a revision that is composed: another SOP class for a destination."""
         with self._ledger.transaction() as connection:
-            self._deliveries.add(connection, report, at.timestamp())
+            self._deliveries.add(connection, result, at.timestamp())
 
     def compose_failed_again(self, study_uid: str) -> bool:
         """Puts the revision that stands back to be composed, if it failed."""

@@ -114,6 +114,56 @@ delivery = Table(
     Index("delivery_by_object", "sop_instance_uid"),
 )
 
+# Deliveries that a destination may have in spite of no answer: written down before each sending, where it is asked.
+sending = Table(
+    "sending",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+# One request for storage commitment; `delivery_ids` is a JSON list. An answer finds it by its Transaction UID.
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("transaction_uid", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("asked_at", Float, nullable=False, index=True),
+    Column("answered_at", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("delivery_ids", Text, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+)
+
+# Whether a destination took responsibility for what was delivered; `transaction_uid` is the last request's.
+delivery_commitment = Table(
+    "delivery_commitment",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("transaction_uid", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("sent_again", Integer, nullable=False, default=0),
+    Column("since", Float, nullable=False),
+    Column("next_ask_at", Float),
+    Column("ended_at", Float),
+    Column("reason", Integer),
+    Column("detail", Text, nullable=False, default=""),
+    Index("commitment_by_state", "destination", "state"),
+)
+
+# Replaced objects of which a destination was told by a Key Object note.
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("destination", Text, primary_key=True),
+    Column("note_uid", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
 # What a destination accepted when we last asked: a JSON list of SOP classes.
 destination_capability = Table(
     "destination_capability",

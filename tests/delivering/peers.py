@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dicom_node.settings import Destination
+from dicom_node.settings import DicomDestination
 from tests.real_parts import program
 
 
@@ -33,9 +33,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def destination(port: int, **more: Any) -> Destination:
+def destination(port: int, **more: Any) -> DicomDestination:
     """A destination on this machine."""
-    return Destination.model_validate(
+    return DicomDestination.model_validate(
         {
             "name": "archive",
             "ae_title": "ARCHIVE",

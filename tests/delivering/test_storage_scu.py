@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLosslessSV1
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from dicom_node.delivering.dicom_file import read_dicom_file
 from dicom_node.delivering.storage_scu import (
@@ -23,6 +31,7 @@ from dicom_node.errors import DestinationDownError, ObjectRefusedError
 from dicom_node.operating.small_archive import SmallArchive
 from tests.delivering.peers import destination, free_port, listener, storescp
 from tests.phantoms import encode, phantom
+from tests.results.hand_made import POSITIVE, PROFILE, overlay, read_back
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
 
@@ -133,13 +142,32 @@ def test_a_class_that_is_not_taken_is_refused_without_a_status(tmp_path: Path) -
 
 
 def test_compressed_pixels_are_not_sent_where_only_native_is_taken(tmp_path: Path) -> None:
-    """We do not decompress what we send; the message names the transfer syntax."""
+    """We do not decompress the films of others; the message names the transfer syntax."""
     with (
         SmallArchive(tmp_path / "in") as archive,
         Sender(destination(archive.port), "FRACTURE", [(CR, JPEGLosslessSV1)]) as sender,
         pytest.raises(ObjectRefusedError, match="JPEG Lossless"),
     ):
         sender.send(encode(phantom(), JPEGLosslessSV1))
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, RLELossless])
+def test_our_own_capture_goes_native_where_only_that_is_taken(tmp_path: Path, syntax: str) -> None:
+    """The same pixels under the same UID: they were compressed without loss."""
+    usual = read_back(overlay(phantom(), POSITIVE))
+    result = overlay(phantom(), POSITIVE, profile=replace(PROFILE, transfer_syntax_uid=syntax))
+    assert result.transfer_syntax_uid == syntax
+    with (
+        SmallArchive(tmp_path / "in") as archive,
+        Sender(destination(archive.port), "FRACTURE", [(SECONDARY_CAPTURE, syntax)]) as sender,
+    ):
+        assert sender.send(result.data) == 0
+        (arrived,) = archive.wait_for(1, 5)
+    ds = dcmread(arrived.path)
+    assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert ds.SOPInstanceUID == result.sop_instance_uid
+    assert ds.PhotometricInterpretation == "RGB"
+    assert (ds.pixel_array == usual.pixel_array).all()
 
 
 def test_what_is_no_dicom_file_is_refused() -> None:

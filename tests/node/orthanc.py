@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,15 @@ class Orthanc:
 
 
 @contextlib.contextmanager
-def running_orthanc(folder: Path, within: tuple[str, ...], node_port: int) -> Iterator[Orthanc]:
-    """Orthanc with the auto-route to a node at this port of its namespace."""
+def running_orthanc(
+    folder: Path,
+    within: tuple[str, ...],
+    node_port: int | None = None,
+    plugins: Sequence[str] = (),
+) -> Iterator[Orthanc]:
+    """Orthanc, with the auto-route to a node if its port in the namespace is given."""
     folder.mkdir(parents=True)
-    shutil.copy(AUTO_ROUTE, folder)
+    routes = {} if node_port is None else _routes_to_node(folder, node_port)
     settings = {
         "Name": "Orthanc",
         "StorageDirectory": str(folder / "storage"),
@@ -93,11 +98,8 @@ def running_orthanc(folder: Path, within: tuple[str, ...], node_port: int) -> It
         "DicomPort": DICOM_PORT,
         "DicomCheckCalledAet": True,
         "DicomAlwaysAllowStore": True,
-        "Plugins": [],
-        "LuaScripts": [str(folder / AUTO_ROUTE.name)],
-        "DicomModalities": {
-            "node": {"AET": "FRACTURE", "Host": "127.0.0.1", "Port": node_port},
-        },
+        "Plugins": list(plugins),
+        **routes,
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "log.txt").open("wb") as log:
@@ -111,6 +113,12 @@ def running_orthanc(folder: Path, within: tuple[str, ...], node_port: int) -> It
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _routes_to_node(folder: Path, node_port: int) -> dict[str, Any]:
+    shutil.copy(AUTO_ROUTE, folder)
+    node = {"AET": "FRACTURE", "Host": "127.0.0.1", "Port": node_port}
+    return {"LuaScripts": [str(folder / AUTO_ROUTE.name)], "DicomModalities": {"node": node}}
 
 
 def _wait_until_it_answers(orthanc: Orthanc, process: subprocess.Popen[bytes]) -> None:

@@ -13,8 +13,7 @@ import pytest
 from dicom_node.dimse_status import StoreStatus
 from dicom_node.operating.small_archive import SmallArchive
 from dicom_node.records import Priority
-from dicom_node.results.composition import CompositionContext
-from dicom_node.settings import Destination, Settings
+from dicom_node.settings import DicomDestination, Settings
 from dicom_node.work.deliveries import NewDelivery
 from dicom_node.work.delivery_lookup import DeliveryLookup
 from dicom_node.work.delivery_worker import DeliveryWorker
@@ -22,9 +21,7 @@ from dicom_node.work.engine import WorkEngine
 from dicom_node.work.job_control import JobControl
 from dicom_node.work.job_list import DeliveryLine, JobList
 from dicom_node.work.ledger import Ledger
-from dicom_node.work.outbox import Outbox
 from dicom_node.work.readings import FinishedReading
-from dicom_node.work.report_worker import ReportWorker
 from tests.phantoms import phantom
 from tests.receiving.running_scp import free_port
 from tests.results.hand_made import POSITIVE, overlay
@@ -39,7 +36,7 @@ class Desk:
 
     place: Workplace
     folder: Path
-    destination: Destination
+    destination: DicomDestination
     worker: DeliveryWorker
     instance_id: str
 
@@ -76,7 +73,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     ledger.create(START.timestamp())
     WorkEngine.prepare(ledger, 1)
     place = Workplace(tmp_path, ledger, WorkEngine(ledger))
-    archive = Destination(
+    archive = DicomDestination(
         name="archive",
         ae_title="ARCHIVE",
         host="127.0.0.1",
@@ -84,18 +81,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         deliver_within_hours=HOURS,
     )
     settings = Settings.model_validate({"node": {"data": tmp_path}, "destinations": [archive]})
-    installation_id = ledger.installation_id()
 
     def clock() -> datetime:
         return place.now
 
-    def context(moment: datetime) -> CompositionContext:
-        return CompositionContext(installation_id, "0.0.1", moment)
-
-    outbox = Outbox(tmp_path)
-    reports = ReportWorker(
-        settings, place.readings, place.gathering, place.deliveries, outbox, context, clock
-    )
+    outbox, reports = place.outbox, place.report_worker(settings)
     worker = DeliveryWorker(
         settings, place.deliveries, DeliveryLookup(ledger), reports, outbox, clock, random.Random(1)
     )

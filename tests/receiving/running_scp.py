@@ -6,7 +6,7 @@ import contextlib
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from dicom_node.receiving.spool import Spool
 from dicom_node.receiving.storage_scp import StorageScp
 from dicom_node.records import AssociationRecord, ReceivedInstance
 from dicom_node.settings import Settings
+from dicom_node.storage_commitment import CommitmentAnswer
 from tests.real_parts import program
 
 NOW = datetime(2024, 5, 17, 9, 30, tzinfo=UTC)
@@ -29,6 +30,8 @@ class MemoryIntake:
     received: list[ReceivedInstance] = field(default_factory=list)
     associations: list[AssociationRecord] = field(default_factory=list)
     instances: list[tuple[int, str]] = field(default_factory=list)
+    commitments: list[tuple[CommitmentAnswer, tuple[str, ...]]] = field(default_factory=list)
+    transactions: set[str] = field(default_factory=set)
     before_register: Callable[[], None] = lambda: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -36,6 +39,13 @@ class MemoryIntake:
         self.before_register()
         with self.lock:
             self.received.append(received)
+
+    def take_commitment(
+        self, answer: CommitmentAnswer, destinations: Collection[str], at: datetime, /
+    ) -> bool:
+        with self.lock:
+            self.commitments.append((answer, tuple(destinations)))
+        return answer.transaction_uid in self.transactions
 
     def note_association(self, record: AssociationRecord, /) -> None:
         with self.lock:

@@ -10,12 +10,21 @@ from pathlib import Path
 import pytest
 
 from dicom_node.records import Priority, ReceivedInstance
+from dicom_node.results.composition import CompositionContext
+from dicom_node.settings import Settings
+from dicom_node.work.analysis_worker import AnalysisWorker
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.engine import WorkEngine
+from dicom_node.work.image_results import Explain, ImageResults
 from dicom_node.work.intake import LedgerIntake
 from dicom_node.work.ledger import Ledger
+from dicom_node.work.outbox import Outbox
 from dicom_node.work.readings import Readings
+from dicom_node.work.report_worker import ReportWorker
+from dicom_node.work.retirement import Retirement
 from dicom_node.work.study_gathering import StudyGathering
+from dicom_node.work.study_results import StudyResults
+from pipeline.analysis import Analyzer
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -43,6 +52,41 @@ class Workplace:
         """Moves the clock."""
         self.now += timedelta(seconds=seconds)
         return self.now
+
+    def context(self, moment: datetime) -> CompositionContext:
+        """Who composes, and when."""
+        return CompositionContext(self.ledger.installation_id(), "0.0.1", moment)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where composed objects lie."""
+        return Outbox(self.folder)
+
+    def study_results(self, settings: Settings) -> StudyResults:
+        """What composes per study."""
+        return StudyResults(
+            settings, self.readings, self.gathering, self.deliveries, self.outbox, self.context
+        )
+
+    def report_worker(self, settings: Settings) -> ReportWorker:
+        """What composes a closed study."""
+        return ReportWorker(settings, self.gathering, self.study_results(settings), lambda: self.now)
+
+    def analysis_worker(
+        self, settings: Settings, analyzer: Analyzer, explain: Explain | None = None
+    ) -> AnalysisWorker:
+        """What reads an image."""
+        results = ImageResults(self.outbox, self.context, explain)
+        return AnalysisWorker(
+            settings, self.readings, results, analyzer, self.context, lambda: self.now
+        )
+
+    def retirement(self, settings: Settings) -> Retirement:
+        """What retires replaced objects."""
+        return Retirement(
+            settings, self.ledger, self.deliveries, self.gathering, self.study_results(settings),
+            self.context, lambda: self.now,
+        )  # fmt: skip
 
     def receive(
         self,

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.results.composition import CompositionContext
 from dicom_node.settings import Settings
-from dicom_node.work.analysis_worker import AnalysisWorker
 from dicom_node.work.job_list import ImageLine, JobList
-from dicom_node.work.outbox import Outbox
 from pipeline.analysis import Analyzer
 from pipeline.findings import NotProcessed
 from tests.made_model import make_package
@@ -41,15 +38,7 @@ def read_of_age(
     ds = phantom(study=name)
     ds.PatientAge, ds.PatientBirthDate = age, ""
     spool(place, name, ds)
-    installation = place.ledger.installation_id()
-    worker = AnalysisWorker(
-        settings_from(place.folder, years),
-        place.readings,
-        Outbox(place.folder),
-        analyzer,
-        lambda moment: CompositionContext(installation, "0.0.1", moment),
-        lambda: place.now,
-    )
+    worker = place.analysis_worker(settings_from(place.folder, years), analyzer)
     worker.analyse(f"{name:0>64}")
     return JobList(place.ledger).images(1)[0]
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from dicom_node.records import DeliveryState, Priority, ResultKind, ResultObject
-from dicom_node.settings import Destination, Retention, Settings, Study
+from dicom_node.settings import DicomDestination, Retention, Settings, Study
 from dicom_node.work.deliveries import NewDelivery
 from dicom_node.work.intake import ANALYSE
 from dicom_node.work.job_control import JobControl
@@ -250,7 +250,7 @@ def test_cancel_takes_a_reading_back(workplace: Workplace) -> None:
 
 
 def settings_for(folder: Path) -> Settings:
-    place = Destination(name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=104)
+    place = DicomDestination(name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=104)
     return Settings(destinations=(place,), retention=Retention(keep_days=7)).model_copy(
         update={"node": Settings(destinations=(place,)).node.model_copy(update={"data": folder})}
     )

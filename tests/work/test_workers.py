@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,13 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE, evt
 
 from dicom_node.records import Priority, ResultKind
-from dicom_node.results.composition import CompositionContext
-from dicom_node.settings import Destination, Settings
-from dicom_node.work.analysis_worker import AnalysisWorker
+from dicom_node.settings import DicomDestination, Settings
 from dicom_node.work.deliveries import NewDelivery
 from dicom_node.work.delivery_lookup import DeliveryLookup
 from dicom_node.work.delivery_worker import DeliveryWorker
 from dicom_node.work.job_list import JobList
 from dicom_node.work.outbox import Outbox
 from dicom_node.work.readings import FinishedReading
-from dicom_node.work.report_worker import ReportWorker
 from pipeline.analysis import Analyzer
 from tests.made_model import make_package
 from tests.phantoms import encode, phantom
@@ -37,7 +33,7 @@ OUTCOMES = ("fracture", "doubt", "no fracture")
 
 
 def settings_to(folder: Path, port: int) -> Settings:
-    place = Destination(
+    place = DicomDestination(
         name="archive",
         ae_title="ARCHIVE",
         host="127.0.0.1",
@@ -55,18 +51,6 @@ def spool(place: Workplace, name: str, ds: FileDataset, syntax: str = ExplicitVR
     place.receive(name, study=ds.StudyInstanceUID, sop=ds.SOPInstanceUID)
 
 
-def report_worker(place: Workplace, settings: Settings) -> ReportWorker:
-    installation = place.ledger.installation_id()
-
-    def context(moment: datetime) -> CompositionContext:
-        return CompositionContext(installation, "0.0.1", moment)
-
-    outbox = Outbox(place.folder)
-    return ReportWorker(
-        settings, place.readings, place.gathering, place.deliveries, outbox, context, lambda: place.now
-    )
-
-
 def test_a_film_that_cannot_be_parsed_leaves_the_report_of_the_others(workplace: Workplace) -> None:
     """It is shown by itself; the study's other film has its report."""
     ds = phantom()
@@ -77,7 +61,7 @@ def test_a_film_that_cannot_be_parsed_leaves_the_report_of_the_others(workplace:
         assert job is not None
         workplace.readings.finish(job, FinishedReading(NEGATIVE, name, name), (), workplace.now)
     workplace.gathering.close_due(QUIET, workplace.later(60))
-    report_worker(workplace, settings_to(workplace.folder, 104)).compose(f"{ds.StudyInstanceUID}/1")
+    workplace.report_worker(settings_to(workplace.folder, 104)).compose(f"{ds.StudyInstanceUID}/1")
     (line,) = JobList(workplace.ledger).studies(5)
     assert (line.state, line.images) == ("composed", 2)
     assert [one.kind for one in line.deliveries] == [ResultKind.REPORT]
@@ -109,7 +93,7 @@ def test_an_object_that_the_archive_aborts_on_holds_back_no_other(workplace: Wor
         workplace.readings.finish(job, FinishedReading(POSITIVE, "p", "h"), results, workplace.now)
         settings = settings_to(workplace.folder, int(server.socket.getsockname()[1]))
         worker = DeliveryWorker(
-            settings, workplace.deliveries, DeliveryLookup(workplace.ledger), report_worker(workplace, settings),
+            settings, workplace.deliveries, DeliveryLookup(workplace.ledger), workplace.report_worker(settings),
             Outbox(workplace.folder), lambda: workplace.now, random.Random(1),
         )  # fmt: skip
         worker.deliver(delivery_ids(workplace)[0])
@@ -144,15 +128,7 @@ def test_two_encodings_of_a_film_read_at_once_are_one_film(
     ds = phantom()
     spool(workplace, "explicit", ds)
     spool(workplace, "rle", ds, RLELossless)
-    installation = workplace.ledger.installation_id()
-    worker = AnalysisWorker(
-        settings_to(workplace.folder, 104),
-        workplace.readings,
-        Outbox(workplace.folder),
-        analyzer,
-        lambda moment: CompositionContext(installation, "0.0.1", moment),
-        lambda: workplace.now,
-    )
+    worker = workplace.analysis_worker(settings_to(workplace.folder, 104), analyzer)
     threads = [
         threading.Thread(target=worker.analyse, args=(f"{name:0>64}",)) for name in ("explicit", "rle")
     ]

@@ -1,0 +1,232 @@
+"""STOW-RS (PS3.18 10.5): one object a request, its result read from the answer.
+
+The bytes go as they lie in the outbox. dicomweb-client would encode the data set anew, read no answer that
+comes with a 409, and try again by itself; so this is httpx and one part of a multipart body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import ssl
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from dicom_node.delivering.dicom_file import read_dicom_file
+from dicom_node.dimse_status import Judgement, StoreStatus, judge
+from dicom_node.errors import DestinationDownError, ObjectRefusedError
+from dicom_node.settings import DicomwebDestination
+
+# Tags of the answer (PS3.18 annex I).
+_FAILED_SOP_SEQUENCE, _FAILURE_REASON = "00081198", "00081197"
+_OTHER_FAILURES_SEQUENCE = "0008119A"
+_REFERENCED_SOP_SEQUENCE, _WARNING_REASON = "00081199", "00081196"
+# Some servers fail what they hold already, with this reason in place of the standard's success.
+ALREADY_STORED: Final = 45070
+_OF_THE_OBJECT = (400, 406, 409, 413, 415, 422)
+_REMEDIES = {
+    401: "it does not know who we are; look at token_file, or username and password_file",
+    403: "it does not let us store; ask for the right to, or look at token_file or username",
+    404: "there is no STOW-RS service; look at url",
+    405: "there is no STOW-RS service; look at url",
+    429: "it is asked too often",
+}
+
+
+class StowSender:
+    """A connection to a DICOMweb server for the time of a `with`. Secrets are read anew at each opening."""
+
+    def __init__(self, destination: DicomwebDestination) -> None:
+        self._destination = destination
+        self._client: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        self._client = open_client(self._destination)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @property
+    def accepted(self) -> None:
+        """A DICOMweb server does not say beforehand what it takes."""
+        return
+
+    def send(self, source: Path) -> int:
+        """Stores one DICOM file: Success, a warning (Bxxx), or a failure that may pass (A7xx, 0110).
+
+        Raises:
+            ObjectRefusedError: the server failed this object; `status` is its Failure Reason.
+            DestinationDownError: no connection, no answer in time, or an answer that is not about the object.
+            OSError: `source` cannot be read.
+        """
+        if self._client is None:
+            raise DestinationDownError(f"{self._destination.where}: the connection has ended")
+        data = read_dicom_file(source).data
+        url = f"{self._destination.where}/studies"
+        # It cannot stand in the object: it would hold its own digest.
+        boundary = hashlib.sha256(data).hexdigest()
+        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        try:
+            response = self._client.post(
+                url,
+                content=head + data + f"\r\n--{boundary}--\r\n".encode(),
+                headers={"Content-Type": kind, "Accept": "application/dicom+json"},
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+            raise DestinationDownError(f"{url}: {_words(error)}") from error
+        return _status(url, response)
+
+
+def open_client(destination: DicomwebDestination) -> httpx.Client:
+    """An HTTP client as the settings have it; it goes where they say, whatever the environment names as proxy.
+
+    Raises:
+        DestinationDownError: a file of secrets or authorities cannot be used.
+    """
+    # Their debugging lines hold headers.
+    for library in ("httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    headers, auth = {}, None
+    if destination.token_file is not None:
+        headers["Authorization"] = f"Bearer {_secret(destination.token_file, 'token_file')}"
+    if destination.username is not None and destination.password_file is not None:
+        auth = httpx.BasicAuth(
+            destination.username, _secret(destination.password_file, "password_file")
+        )
+    return httpx.Client(
+        verify=_trust(destination.certificate_authority),
+        timeout=destination.timeout_seconds,
+        headers=headers,
+        auth=auth,
+        trust_env=False,
+    )
+
+
+def reach(destination: DicomwebDestination) -> float:
+    """Milliseconds of a question (QIDO-RS) for a study that no archive has; it names no patient.
+
+    Raises:
+        DestinationDownError: nobody answers, or not as a DICOMweb server that lets us in.
+    """
+    url = f"{destination.where}/studies"
+    # PS3.5 B.2: a root that is nobody's.
+    question = {"StudyInstanceUID": "2.25.0", "limit": "1"}
+    began = time.perf_counter()
+    try:
+        with open_client(destination) as client:
+            response = client.get(url, params=question, headers={"Accept": "application/dicom+json"})
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+        raise DestinationDownError(f"{url}: {_words(error)}") from error
+    code = response.status_code
+    # A server that only stores may not know the question.
+    if not response.is_success and code not in (400, 405, 406, 501):
+        raise DestinationDownError(_not_about_the_object(url, response))
+    return 1000 * (time.perf_counter() - began)
+
+
+def _secret(path: Path, key: str) -> str:
+    """The text of a file, in one line. The message names the file, never what it holds."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise DestinationDownError(f"{key} = {str(path)!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DestinationDownError(f"{key} = {str(path)!r}: not plain text") from error
+    if not text.isprintable() or not text:
+        raise DestinationDownError(f"{key} = {str(path)!r}: not one line of text")
+    return text
+
+
+def _trust(authority: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=None if authority is None else str(authority))
+    except (OSError, ssl.SSLError) as error:
+        words = error.strerror or str(error)
+        raise DestinationDownError(f"certificate_authority = {str(authority)!r}: {words}") from error
+
+
+def _status(url: str, response: httpx.Response) -> int:
+    """What became of the one object (PS3.18 table 10.5.3-1 and annex I.2)."""
+    body = _json(response)
+    failed = _first(body, _FAILED_SOP_SEQUENCE) or _first(body, _OTHER_FAILURES_SEQUENCE)
+    if failed is not None and (response.is_success or response.status_code in _OF_THE_OBJECT):
+        return _failure(url, _number(failed, _FAILURE_REASON))
+    if response.is_success:
+        stored = _first(body, _REFERENCED_SOP_SEQUENCE)
+        # 202: not everything was stored as sent. Without a word about the object, it may be lost.
+        if response.status_code == 202 and stored is None:
+            raise ObjectRefusedError(f"{url} answered 202 and does not say what became of it", None)
+        return _warning(stored)
+    if response.status_code in _OF_THE_OBJECT:
+        raise ObjectRefusedError(
+            f"{url} answered {response.status_code} {response.reason_phrase}", None
+        )
+    raise DestinationDownError(_not_about_the_object(url, response))
+
+
+def _failure(url: str, reason: int | None) -> int:
+    if reason == ALREADY_STORED or (reason is not None and judge(reason) is Judgement.RETRY):
+        return reason
+    shown = "without a reason" if reason is None else f"failure reason 0x{reason:04X}"
+    raise ObjectRefusedError(f"{url} did not store it, {shown}", reason)
+
+
+def _warning(stored: dict[str, Any] | None) -> int:
+    reason = _number(stored or {}, _WARNING_REASON)
+    return int(StoreStatus.SUCCESS) if reason is None else 0xB000 | (reason & 0x0FFF)
+
+
+def _not_about_the_object(url: str, response: httpx.Response) -> str:
+    code = response.status_code
+    where = " elsewhere; give that url" if response.is_redirect else ""
+    remedy = _REMEDIES.get(code, "the server's own log says why" if code >= 500 else "")
+    return f"{url} answered {code} {response.reason_phrase}{where}{': ' + remedy if remedy else ''}"
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        kind = "connection" if isinstance(error, httpx.ConnectTimeout) else "answer"
+        return f"no {kind} in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {cause.verify_message}; look at certificate_authority"
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _first(body: dict[str, Any], tag: str) -> dict[str, Any] | None:
+    """The first item of a sequence of a data set in JSON (PS3.18 annex F)."""
+    value = (body.get(tag) or {}).get("Value") if isinstance(body.get(tag), dict) else None
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else None
+
+
+def _number(item: dict[str, Any], tag: str) -> int | None:
+    value = (item.get(tag) or {}).get("Value") if isinstance(item.get(tag), dict) else None
+    return int(value[0]) if isinstance(value, list) and value and str(value[0]).isdigit() else None
