@@ -31,8 +31,12 @@ _CHUNK = 1 << 20
 _PARSING_FAILS = (*UNREADABLE, InvalidDicomError, EOFError, RecursionError, zlib.error)
 
 
-def read_film_file(path: Path) -> tuple[Radiograph, Dataset | None]:
+def read_film_file(
+    path: Path, *, minimum_age_years: float | None = None
+) -> tuple[Radiograph, Dataset | None]:
     """The film of a file and, of a DICOM file, its data set. What the file holds decides, not its name.
+
+    `minimum_age_years`: see `scope.refuse_out_of_scope`; of an image file nobody knows the age.
 
     Raises:
         OSError: there is no such file.
@@ -44,7 +48,7 @@ def read_film_file(path: Path) -> tuple[Radiograph, Dataset | None]:
     if start.startswith((_PNG, _JPEG)):
         return read_image_file(path), None
     ds = read_dataset(path)
-    refuse_out_of_scope(ds)
+    refuse_out_of_scope(ds, minimum_age_years=minimum_age_years)
     return read_radiograph(ds), ds
 
 

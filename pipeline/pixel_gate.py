@@ -120,8 +120,9 @@ class PixelGate:
 
 def pack_gate(tensors: GateTensors) -> bytes:
     """The tensors as a safetensors file."""
+    # safetensors writes an array's memory as it lies: a transposed one would come back scrambled.
     return safetensors.numpy.save(
-        {field.name: getattr(tensors, field.name) for field in fields(tensors)}
+        {field.name: np.ascontiguousarray(getattr(tensors, field.name)) for field in fields(tensors)}
     )
 
 

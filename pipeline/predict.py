@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+from pydicom.dataset import Dataset
 
 from pipeline.analysis import Analyzer
 from pipeline.errors import ScopeError, UnreadableError
@@ -10,22 +13,31 @@ from pipeline.film_file import read_dataset, read_film_file
 from pipeline.findings import ImageFindings, NotProcessed
 from pipeline.header_values import integer_of
 from pipeline.radiograph import Radiograph
+from pipeline.scope import unchecked_age
 
 
-def read_film(path: Path, analyzer: Analyzer) -> tuple[ImageFindings, Radiograph | None]:
+def read_film(
+    path: Path, analyzer: Analyzer, *, minimum_age_years: float | None = None
+) -> tuple[ImageFindings, Radiograph | None]:
     """The findings of a DICOM, PNG or JPEG file, and its film where there is one.
+
+    `minimum_age_years`: a younger patient's film is not processed; one of unknown age is read, and `detail` says so.
 
     Raises:
         EngineError: the engine failed this time.
     """
     try:
-        radiograph, _ = read_film_file(path)
+        radiograph, source = read_film_file(path, minimum_age_years=minimum_age_years)
     except (ScopeError, UnreadableError) as error:
         rows, columns = _matrix(path)
         return analyzer.not_processed(error.reason, rows, columns, error.detail), None
     except OSError as error:
         return analyzer.not_processed(NotProcessed.NOT_AN_IMAGE, 0, 0, error.strerror or ""), None
-    return analyzer.analyze(radiograph), radiograph
+    findings = analyzer.analyze(radiograph)
+    if findings.reason is None:
+        # As the node does: an unknown age is no silent pass.
+        findings = replace(findings, detail=unchecked_age(source or Dataset(), minimum_age_years))
+    return findings, radiograph
 
 
 def read_and_analyze(path: Path, analyzer: Analyzer) -> ImageFindings:

@@ -11,6 +11,7 @@ from pipeline.engines.engine import Engine
 from pipeline.errors import PipelineError
 from pipeline.evaluation import film_figures as figures
 from pipeline.evaluation.cluster_draws import Estimate, cluster_weights, estimate
+from pipeline.evaluation.evaluating import recorded_folds
 from pipeline.model_description import Calibration, OperatingPoints
 from pipeline.model_input import make_model_input
 from pipeline.model_package import ModelPackage
@@ -77,6 +78,18 @@ def read_logits(
     return ReadFilms(
         np.array(logits, np.float64), labels, tuple(file.cluster for file in kept), refused
     )
+
+
+def known_films(package: ModelPackage, files: Sequence[LabelledFile]) -> tuple[LabelledFile, ...]:
+    """Those with the id of a film that the package records: it was trained on it or judged on it.
+
+    Ids are all that a package records of its films: the same film under another id is not found.
+
+    Raises:
+        EvaluationError: the package's table of scores holds something else.
+    """
+    recorded = recorded_folds(package.folder)
+    return tuple(file for file in files if file.id in recorded)
 
 
 def calibrate(package: ModelPackage, films: ReadFilms, *, draws: int = 1000) -> SiteProfile:

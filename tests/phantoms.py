@@ -6,9 +6,11 @@ the bytes of its DICOM file. Nothing is read from disk and nothing is random.
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -59,18 +61,19 @@ def phantom(
     columns: int = COLUMNS,
     **more: Any,
 ) -> FileDataset:
-    """A small phantom; every argument of `phantom_instance` may be given."""
-    return phantom_instance(
-        modality=modality,
-        broken=broken,
-        seed=seed,
-        study=study,
-        acquired_at=acquired_at,
-        rows=rows,
-        columns=columns,
-        uid_of=uid_of,
-        **more,
-    )
+    """A small phantom; every argument of `phantom_instance` may be given.
+
+    A hand unless told: of the drawn limbs it is the one that every gate of pixels takes for a film.
+    """
+    given = {"broken": broken, "seed": seed, "study": study, "rows": rows, "columns": columns}
+    made = _drawn(modality, acquired_at, **{"limb": "hand", **given, **more})
+    # What is drawn once may be changed by each test.
+    return copy.deepcopy(made)
+
+
+@lru_cache(maxsize=64)
+def _drawn(modality: Literal["CR", "DX"], acquired_at: datetime, **more: Any) -> FileDataset:
+    return phantom_instance(modality=modality, acquired_at=acquired_at, uid_of=uid_of, **more)
 
 
 def header_case(name: str, **more: Any) -> FileDataset:

@@ -13,7 +13,11 @@ from dicom_node.command_line.terminal import err, out
 from pipeline.findings import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.model_package import ModelPackage
     from pipeline.site_profile import SiteProfile
+    from pipeline.training.datasets.labelled_file import LabelledFile
 
 
 def calibrate(
@@ -58,16 +62,32 @@ def _fit(
         from pipeline.engines.torch_engine import TorchEngine
         from pipeline.model_package import default_package, load_package
         from pipeline.site_calibration import calibrate as fit_profile
-        from pipeline.site_calibration import read_logits
+        from pipeline.site_calibration import known_films, read_logits
         from pipeline.training.datasets.grouping import Grouping
         from pipeline.training.datasets.layouts import list_dataset
 
         package = load_package(model or default_package())
         grouping = Grouping(group_by, each_film_alone)
         listing = list_dataset(data, layout=layout, grouping=grouping, said=said)
+        _warn_of_known(package, listing.files, known_films(package, listing.files))
         engine = TorchEngine(package.network())
         films = read_logits(package, engine, listing.files, said=said, watched=watched)
         return fit_profile(package, films, draws=draws)
+
+
+def _warn_of_known(
+    package: ModelPackage, files: Sequence[LabelledFile], known: Sequence[LabelledFile]
+) -> None:
+    if not known:
+        return
+    name = f"{package.description.name} {package.description.version}"
+    err.print(
+        f"WARNING: {len(known)} of these {len(files)} films, {known[0].id!r} first, have the id of a film that {name} was "
+        "trained or judged on. The network knows such films: thresholds from them look better than they are. Leave them "
+        "out. Only ids are compared; the same film under another id is not found.",
+        style="bold red",
+        markup=False,
+    )
 
 
 def _tell(made: SiteProfile, profile: Path) -> None:

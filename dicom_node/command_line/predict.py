@@ -19,6 +19,25 @@ if TYPE_CHECKING:  # torch is loaded only by the command that needs it
     from pipeline.explanation import Explainer
     from pipeline.radiograph import Radiograph
 
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="A site profile, as [model] profile in the node's settings."),
+]
+MinimumAgeOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="YEARS",
+        min=0,
+        max=120,
+        help="Do not read films of younger patients, as [model] minimum_age_years.",
+    ),
+]
+GradcamOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write here why: a PNG of the film with its Grad-CAM; of several films, a folder of them."
+    ),
+]
 _SUFFIXES = {".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg"}
 
 
@@ -30,15 +49,12 @@ def predict(
     overlay: Annotated[
         Path | None, typer.Option(file_okay=False, help="Write an annotated PNG of each film here.")
     ] = None,
-    gradcam: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write here why: a PNG of the film with its Grad-CAM; of several films, a folder of them."
-        ),
-    ] = None,
+    gradcam: GradcamOption = None,
     model: Annotated[
         Path | None, typer.Option(exists=True, help="A model package; default: the shipped one.")
     ] = None,
+    profile: ProfileOption = None,
+    minimum_age: MinimumAgeOption = None,
     engine: Annotated[
         str, typer.Option(help='What runs the network, e.g. "openvino bf16"; auto: torch.')
     ] = "auto",
@@ -50,12 +66,13 @@ def predict(
     [dim]dicom-node predict wrist.dcm
     dicom-node predict films/ --json > answers.jsonl
     dicom-node predict films/ --overlay pictures/
-    dicom-node predict wrist.dcm --gradcam why.png[/dim]
+    dicom-node predict wrist.dcm --gradcam why.png
+    dicom-node predict films/ --profile site.toml --minimum-age 18[/dim]
     """
     with plain_errors():
         from pipeline.analysis import Analyzer
 
-        analyzer = Analyzer.open(model, engine=engine)
+        analyzer = Analyzer.open(model, profile=profile, engine=engine)
     files = list(film_files(paths))
     if not files:
         err.print(f"no DICOM, PNG or JPEG file in {', '.join(map(str, paths))}", markup=False)
@@ -68,7 +85,7 @@ def predict(
     table = _table()
     unread = 0
     for path in track(files, "reading", console=err, disable=not err.is_terminal, transient=True):
-        findings, film = _read(path, analyzer, overlay)
+        findings, film = _read(path, analyzer, overlay, minimum_age)
         if gradcam is not None and explainer is not None and film is not None:
             _explain(gradcam, path, film, findings, explainer)
         unread += findings.reason is not None
@@ -77,11 +94,16 @@ def predict(
         else:
             _add_row(table, path, findings)
     if not as_json:
-        model_name = f"{analyzer.identity.name} {analyzer.identity.version}"
         out.print(table)
-        out.print(f"{model_name}. {RESEARCH_NOTICE}", style="dim")
+        out.print(f"{_model_name(analyzer)}. {RESEARCH_NOTICE}", style="dim")
     if unread:
         raise typer.Exit(1)
+
+
+def _model_name(analyzer: Analyzer) -> str:
+    model = analyzer.identity
+    site = f", site profile {model.profile[:12]}" if model.profile else ""
+    return f"{model.name} {model.version}{site}"
 
 
 def film_files(paths: list[Path]) -> Iterator[Path]:
@@ -105,11 +127,11 @@ def _looks_like_film(path: Path) -> bool:
 
 
 def _read(
-    path: Path, analyzer: Analyzer, overlay: Path | None
+    path: Path, analyzer: Analyzer, overlay: Path | None, minimum_age: float | None
 ) -> tuple[ImageFindings, Radiograph | None]:
     from pipeline.predict import read_film
 
-    findings, radiograph = read_film(path, analyzer)
+    findings, radiograph = read_film(path, analyzer, minimum_age_years=minimum_age)
     if overlay is not None and radiograph is not None:
         from PIL import Image
 
@@ -159,6 +181,7 @@ def answer(path: Path, findings: ImageFindings) -> dict[str, object]:
         "path": str(path),
         "outcome": str(findings.outcome),
         "reason": _reason(findings),
+        "note": None if findings.reason else findings.detail or None,
         "fracture_probability": _rounded(findings.fracture_probability),
         "body_part": part.name if part else None,
         "body_part_probability": _rounded(part.probability) if part else None,
@@ -175,6 +198,7 @@ def answer(path: Path, findings: ImageFindings) -> dict[str, object]:
         },
         "model": f"{findings.model.name} {findings.model.version}",
         "digest": findings.model.digest,
+        "profile": findings.model.profile or None,
     }
 
 
@@ -206,9 +230,13 @@ def _add_row(table: Table, path: Path, findings: ImageFindings) -> None:
         f"[{OUTCOME_STYLES[findings.outcome]}]{findings.outcome}[/]",
         percent(findings.fracture_probability),
         f"{part.name} {percent(part.probability)}" if part else "",
-        _reason(findings) or ", ".join(
-            f"{percent(region.probability)} at "
-            f"({region.box[0]:.0f}, {region.box[1]:.0f})-({region.box[2]:.0f}, {region.box[3]:.0f})"
-            for region in findings.visible_regions
-        ),
-    )  # fmt: skip
+        _reason(findings) or "; ".join(filter(None, (_regions(findings), findings.detail))),
+    )
+
+
+def _regions(findings: ImageFindings) -> str:
+    return ", ".join(
+        f"{percent(region.probability)} at "
+        f"({region.box[0]:.0f}, {region.box[1]:.0f})-({region.box[2]:.0f}, {region.box[3]:.0f})"
+        for region in findings.visible_regions
+    )

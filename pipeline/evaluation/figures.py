@@ -21,6 +21,7 @@ Flags = npt.NDArray[np.bool_]
 FIGURES = "figures.json"
 ALL_FILMS = "all films"
 DECIMALS = 4
+TOP_HIT = "hit rate of the top region (its centre in a labelled box)"
 
 
 class _Record(BaseModel):
@@ -220,8 +221,7 @@ class Measuring:
         ]
 
     def _top_hit(self, among: Flags, group: Subgroup) -> Figure:
-        name = "hit rate of the top region (its centre in a labelled box)"
-        return self._mean(name, self.boxes.top_hits, among & self.boxes.boxed, group)
+        return self._mean(TOP_HIT, self.boxes.top_hits, among & self.boxes.boxed, group)
 
     def _mean(
         self, name: str, values: npt.NDArray[np.generic], among: Flags, group: Subgroup
@@ -329,4 +329,4 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-__all__ = ["FIGURES", "Confusion", "Figure", "Figures", "Misses", "measure"]
+__all__ = ["FIGURES", "TOP_HIT", "Confusion", "Figure", "Figures", "Misses", "measure"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,14 +87,35 @@ def read_film_scores(folder: Path) -> tuple[FilmScore, ...]:
     Raises:
         EvaluationError: a table is missing or holds something else; names file and line.
     """
+    return _scores(folder / SCORES, _regions(folder / REGIONS))
+
+
+def read_score_table(path: Path) -> tuple[FilmScore, ...]:
+    """A `scores.csv` alone, under whatever name; with the `regions.csv` beside it if there is one.
+
+    Raises:
+        EvaluationError: as `read_film_scores`, and a film that stands there twice.
+    """
+    beside = path.parent / REGIONS
+    scores = _scores(path, _regions(beside) if beside.is_file() else {})
+    if not scores or len({score.id for score in scores}) < len(scores):
+        raise EvaluationError(f"{path}: holds no film, or one of them twice; restore the file")
+    return scores
+
+
+def _regions(path: Path) -> Mapping[str, Sequence[FoundRegion]]:
     regions: dict[str, list[FoundRegion]] = defaultdict(list)
-    for place, cells in _lines(folder / REGIONS):
+    for place, cells in _lines(path):
         x0, y0, x1, y1, logit = (
             _number(place, cells, name) for name in ("x0", "y0", "x1", "y1", "logit")
         )
         regions[cells["id"]].append(FoundRegion((x0, y0, x1, y1), logit))
+    return regions
+
+
+def _scores(path: Path, regions: Mapping[str, Sequence[FoundRegion]]) -> tuple[FilmScore, ...]:
     return tuple(
-        _score(place, cells, tuple(regions[cells["id"]])) for place, cells in _lines(folder / SCORES)
+        _score(place, cells, tuple(regions.get(cells["id"], ()))) for place, cells in _lines(path)
     )
 
 

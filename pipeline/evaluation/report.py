@@ -9,20 +9,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.evaluation import plots
 from pipeline.evaluation.evaluating import Evaluation
-from pipeline.evaluation.figures import ALL_FILMS, FIGURES, Figure, Figures
+from pipeline.evaluation.figures import ALL_FILMS, FIGURES, TOP_HIT, Figure, Figures
 from pipeline.evaluation.gallery import called_normals, missed_fractures
 from pipeline.findings import RESEARCH_NOTICE
 
 PAGE = "report.html"
 _TEMPLATE = "report.html.jinja"
-_TOP_HIT = "hit rate of the top region (its centre in a labelled box)"
 _GROUP_FIGURES = (
     ("AUC", "AUC"),
     ("sensitivity at the sensitive point", "sensitivity, sensitive point"),
     ("specificity at the sensitive point", "specificity, sensitive point"),
     ("sensitivity at the specific point", "sensitivity, specific point"),
     ("specificity at the specific point", "specificity, specific point"),
-    (_TOP_HIT, "top region hits"),
+    (TOP_HIT, "top region hits"),
 )
 # What each figure means, for a stranger.
 EXPLAINED = {
@@ -32,7 +31,7 @@ EXPLAINED = {
     "specificity at the sensitive point": "of the normal films, the share that is below any doubt",
     "sensitivity at the specific point": "of the fractured films, the share that is called a fracture",
     "specificity at the specific point": "of the normal films, the share that is not called a fracture",
-    _TOP_HIT: "of the films with a labelled box, the share whose likeliest region points into one",
+    TOP_HIT: "of the films with a labelled box, the share whose likeliest region points into one",
     "box mAP50": "COCO's average precision of the boxes at an overlap of one half, normal films included",
     "Dice of heat and mask": "overlap of the warm part of the heat map and the outlined fracture; two people reach about 0.7",
     "body part named correctly": "the share of films whose likeliest body part is one of those labelled",

@@ -32,7 +32,7 @@ from pipeline.radiograph import Radiograph
 from pipeline.training.films import Film
 
 # The share of the films that the threshold refuses out of fold; the promise is one in a hundred.
-ALLOWED = 0.0075
+ALLOWED = 0.006
 FEWEST_FILMS = 40
 FILM, ALTERED = "film that no network saw", "the same, altered"
 ALWAYS_SEEN, MOST_ALWAYS_SEEN = "film that every network saw", 200

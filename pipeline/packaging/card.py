@@ -134,7 +134,7 @@ $limits
 - Robustness to other processing, collimation and exposure is untested here.
 
 ## How it was trained
-`python -m pipeline.training`: crops first, whole films second, AdamW, running average of the weights.$specialists
+`python -m pipeline.training`: crops first, whole films second, $optimiser, running average of the weights.$specialists
 
 ```
 $commands
@@ -193,6 +193,7 @@ def write_card(card: Card) -> str:
         abstention=abstention_table(card.abstention),
         failures=failures(figures),
         limits=_FRACATLAS_LIMITS if is_fracatlas(card.held) else _OTHER_LIMITS,
+        optimiser=_optimiser(card),
         specialists=_specialists(card),
         commands="\n".join(training_command(run) for run in card.runs),
         settings="\n".join(f"{name} = {value}" for name, value in first.settings.items()),
@@ -210,6 +211,11 @@ def _members(card: Card) -> str:
     if len(card.runs) == 1:
         return "It is one network."
     return f"It is {len(card.runs)} networks of one shape, each trained without one fold of a cross-validation; what they say is averaged."
+
+
+def _optimiser(card: Card) -> str:
+    moved_by_muon = float(card.runs[0].settings.get("matrix_rate", 0)) > 0
+    return "Muon for convolutions and AdamW for the rest" if moved_by_muon else "AdamW"
 
 
 def _specialists(card: Card) -> str:

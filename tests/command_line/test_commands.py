@@ -18,8 +18,8 @@ from tests.phantoms import phantom
 from tests.receiving.running_scp import free_port
 
 KEYS = {
-    "path", "outcome", "reason", "fracture_probability", "body_part", "body_part_probability", "regions",
-    "thresholds", "model", "digest",
+    "path", "outcome", "reason", "note", "fracture_probability", "body_part", "body_part_probability", "regions",
+    "thresholds", "model", "digest", "profile",
 }  # fmt: skip
 
 

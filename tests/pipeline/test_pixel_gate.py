@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +140,16 @@ def test_a_gate_that_other_statistics_were_fitted_on_is_refused(
         ModelPackageError, match=r"gate.safetensors: gate.statistics = 'film-statistics-0'"
     ):
         load_package(changed)
+
+
+def test_a_gate_comes_back_as_it_was_fitted(gated: Path, fitted: FittedGate) -> None:
+    """Every number of every tensor, however its memory lies: a fit leaves transposed arrays."""
+    assert not fitted.tensors.feature_basis.flags.c_contiguous
+    served = load_package(gated).gate
+    assert served is not None
+    for field in fields(fitted.tensors):
+        came, went = (getattr(one, field.name) for one in (served.tensors, fitted.tensors))
+        assert np.array_equal(came, went), field.name
 
 
 def test_a_gate_without_its_record_and_a_record_without_its_gate_are_refused(

@@ -103,3 +103,33 @@ def test_a_file_that_cannot_be_opened_is_not_processed(analyzer: Analyzer, tmp_p
         NotProcessed.NOT_AN_IMAGE,
         "No such file or directory",
     )
+
+
+@pytest.mark.parametrize(
+    ("age", "reason", "detail"),
+    [
+        ("009Y", NotProcessed.AGE, "below 18 years"),
+        ("018Y", None, ""),
+        ("", None, "age not in the header, so not compared with 18 years"),
+    ],
+)
+def test_a_minimum_age_means_what_it_means_in_the_node(
+    analyzer: Analyzer, tmp_path: Path, age: str, reason: NotProcessed | None, detail: str
+) -> None:
+    """A child's film is not read; of an unknown age it is said that nothing was compared."""
+    ds = phantom()
+    ds.PatientAge, ds.PatientBirthDate = age, ""
+    path = written(tmp_path, encode(ds, ds.file_meta.TransferSyntaxUID))
+    findings, _ = read_film(path, analyzer, minimum_age_years=18)
+    assert (findings.reason, findings.detail) == (reason, detail)
+    unlimited, _ = read_film(path, analyzer)
+    assert (unlimited.reason, unlimited.detail) == (None, "")
+
+
+def test_an_image_file_tells_no_age(analyzer: Analyzer, tmp_path: Path) -> None:
+    """It is read, and it is said."""
+    grey = (read_radiograph(phantom()).pixels * 255).round().astype("uint8")
+    Image.fromarray(grey).save(tmp_path / "film.png")
+    findings, film = read_film(tmp_path / "film.png", analyzer, minimum_age_years=18)
+    assert film is not None
+    assert "not compared with 18 years" in findings.detail

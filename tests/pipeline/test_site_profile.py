@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,8 @@ from dicom_node.operating.doctor import Verdict, examine
 from dicom_node.settings import read_settings
 from pipeline.analysis import Analyzer
 from pipeline.errors import ModelPackageError
-from pipeline.findings import dump_findings
+from pipeline.evaluation.evaluating import recorded_folds
+from pipeline.findings import NotProcessed, dump_findings
 from pipeline.model_description import Calibration
 from pipeline.model_package import load_package
 from pipeline.operating_points import probabilities
@@ -129,9 +131,9 @@ def test_the_report_names_the_profile_and_has_another_uid() -> None:
         report([(phantom_film(), replace(POSITIVE, model=model))]) for model in (MODEL, read_by)
     )
     assert own.sop_instance_uid != site.sop_instance_uid
-    assert b"site profile" not in own.data
+    assert b"ite profile" not in own.data
     ds = read_back(site)
-    assert f"site profile {'b' * 64}" in ds.ContributingEquipmentSequence[0].ContributionDescription
+    assert f"Site profile {'b' * 64}" in ds.ContributingEquipmentSequence[0].ContributionDescription
     assert site.data.count(f"site profile {'b' * 64}".encode()) > 1
 
 
@@ -203,6 +205,44 @@ def test_the_command_writes_a_profile_that_the_node_uses(package_folder: Path, t
     assert f"site profile {digest[:12]}" in line.said
 
 
+def calibrated(package: Path, films: Path, profile: Path) -> str:
+    """What the command says, on one line."""
+    words = [
+        "model",
+        "calibrate",
+        "--data",
+        films,
+        "--model",
+        package,
+        "--out",
+        profile,
+        "--draws",
+        100,
+    ]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    assert profile.is_file()
+    return " ".join(done.output.split())
+
+
+def test_films_that_the_package_knows_by_their_ids_are_warned_of(
+    package_folder: Path, tmp_path: Path
+) -> None:
+    """How many of how many, the first of them; the profile is written all the same, and new films pass in silence."""
+    films = make_fracatlas(tmp_path / "films", films=60)
+    known = set(recorded_folds(package_folder)) & {f"made_{index:03d}" for index in range(60)}
+    assert 0 < len(known) < 60
+    said = calibrated(package_folder, films, tmp_path / "known.toml")
+    assert f"WARNING: {len(known)} of these 60 films, {min(known)!r} first" in said
+    assert "tiny-net 0.0.1 was trained or judged on" in said
+    for table in films.iterdir():
+        if table.is_file():
+            table.write_text(table.read_text().replace("made_", "new_"))
+    for film in (films / "images").iterdir():
+        film.rename(film.with_name(film.name.replace("made_", "new_")))
+    assert "WARNING" not in calibrated(package_folder, films, tmp_path / "new.toml")
+
+
 def test_the_command_refuses_too_few_films(package_folder: Path, tmp_path: Path) -> None:
     """Status 1, the counts, and no file."""
     films, profile = make_fracatlas(tmp_path / "films", films=30), tmp_path / "site.toml"
@@ -222,3 +262,33 @@ def test_the_command_refuses_too_few_films(package_folder: Path, tmp_path: Path)
     assert done.exit_code == 1
     assert "30 films can be used" in " ".join(done.output.split())
     assert not profile.exists()
+
+
+def test_predict_takes_profile_and_minimum_age_as_the_node_does(
+    package_folder: Path, profile: Path, tmp_path: Path
+) -> None:
+    """The profile's thresholds and its digest in the answer; a child's film is not read, one without age is, and says so."""
+    for name, age in (("child", "009Y"), ("grown", "040Y"), ("unknown", "")):
+        ds = phantom_film()
+        ds.PatientAge, ds.PatientBirthDate = age, ""
+        ds.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+    words = ["predict", "--json", tmp_path, "--model", package_folder, "--profile", profile]
+    done = CliRunner().invoke(app, [str(word) for word in (*words, "--minimum-age", 18)])
+    assert done.exit_code == 1, done.output
+    child, grown, unknown = (json.loads(line) for line in done.stdout.splitlines())
+    points = read_site_profile(profile)[0].thresholds
+    for answer in (child, grown, unknown):
+        assert answer["thresholds"] == {"fracture": points.fracture, "doubt": points.doubt}
+        assert answer["profile"] == hashlib.sha256(profile.read_bytes()).hexdigest()
+    assert child["reason"].startswith(NotProcessed.AGE.value)
+    assert (child["fracture_probability"], child["note"]) == (None, None)
+    assert (grown["reason"], grown["note"]) == (None, None)
+    assert unknown["reason"] is None
+    assert "not compared with 18 years" in unknown["note"]
+    digest = load_package(package_folder).digest
+    profile.write_text(profile.read_text().replace(digest, "0" * 64))
+    refused = CliRunner().invoke(app, [str(word) for word in words])
+    assert refused.exit_code == 1
+    assert "site.toml: made for tiny-net 0.0.1, package 000000000000" in " ".join(
+        refused.output.split()
+    )
