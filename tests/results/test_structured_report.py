@@ -150,10 +150,10 @@ def test_the_model_and_both_operating_points_stand_in_every_group() -> None:
 
 
 def test_the_finer_site_is_the_headers_and_marked_so() -> None:
-    """The model knows "hand", from elbow to fingers; Hand and the side come from the header."""
+    """The model knows "hand", from elbow to fingers; Forearm and the side come from the header."""
     whole = _groups(read_back(report([(phantom(modality="DX", limb="forearm"), POSITIVE)])))[0]
     coarse, fine = [item for item in whole.ContentSequence if _name(item) == "363698007"]
-    assert (_value(coarse), _value(fine)) == ("53120007", "85562004")
+    assert (_value(coarse), _value(fine)) == ("53120007", "14975008")
     marks = [str(child.get("TextValue", "")) for child in fine.ContentSequence]
     assert "Body part from the image header" in marks
     side = [child for child in fine.ContentSequence if _name(child) == "272741003"]
