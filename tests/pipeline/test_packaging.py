@@ -88,7 +88,7 @@ def test_the_runs_of_all_folds_become_members_of_one_package(
         run = read_run(members.parents[2] / f"run{number}")
         for name, tensor in run.weights.items():
             stored = package.tensors[f"networks.{number}.{name}"]
-            assert torch.allclose(stored.float(), tensor.float(), atol=1e-2), name
+            assert torch.allclose(stored.float(), tensor.float(), rtol=2**-8, atol=1e-6), name
     findings = Analyzer.open(members, threads=1).analyze(phantom)
     assert findings.fracture_probability is not None
 
@@ -280,7 +280,7 @@ def test_a_member_of_a_package_can_be_trained_on(tmp_path: Path) -> None:
     network.load_state_dict(state["mean"])
     trained = torch.load(tmp_path / "run1" / "best.pt", weights_only=True)["mean"]
     for name, tensor in network.state_dict().items():
-        assert torch.allclose(tensor, trained[name], rtol=1e-3, atol=1e-6), name
+        assert torch.allclose(tensor, trained[name], rtol=2**-8, atol=1e-6), name
     with pytest.raises(PackagingError, match="member = 2, it has 2: give 0 to 1"):
         unpack_member(package, 2, tmp_path / "other.pt")
     with pytest.raises(PackagingError, match=r"start.pt: there already"):
