@@ -42,15 +42,3 @@ class Placement:
             min(max((x1 - self.left) / self.scale_x, 0.0), float(self.columns)),
             min(max((y1 - self.top) / self.scale_y, 0.0), float(self.rows)),
         )
-
-
-def intersection_over_union(first: Box, second: Box) -> float:
-    """Overlap of two boxes from 0 (apart) to 1 (the same)."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    area = (first[2] - first[0]) * (first[3] - first[1])
-    area += (second[2] - second[0]) * (second[3] - second[1])
-    return shared / (area - shared)

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
 from dicom_node.results.coded_concepts import SOURCE_IMAGE_FOR_PROCESSING
+from dicom_node.results.evidence import image_reference
 from dicom_node.results.result_instance import code_item
 
 # LT and ST (PS3.5 6.2).
@@ -56,9 +57,7 @@ def copy_geometry(ds: FileDataset, header: Dataset, scale_x: float, scale_y: flo
     `scale_x`, `scale_y`: the picture's pixels per pixel of the film. A Pixel Spacing without its calibration type does
     not say whether it is one: it is left out (PS3.3 10.7).
     """
-    directions = header.get("PatientOrientation")
-    if _is_pair(directions) and all(directions):
-        ds.PatientOrientation = list(directions)
+    copy_orientation(ds, header)
     _scale_spacing(ds, header, "ImagerPixelSpacing", scale_x, scale_y)
     if header.get("PixelSpacingCalibrationType"):
         _scale_spacing(ds, header, "PixelSpacing", scale_x, scale_y)
@@ -67,13 +66,16 @@ def copy_geometry(ds: FileDataset, header: Dataset, scale_x: float, scale_y: flo
                 ds.add(header[keyword])
 
 
+def copy_orientation(ds: FileDataset, header: Dataset) -> None:
+    """Patient Orientation as it is, where it names both directions."""
+    directions = header.get("PatientOrientation")
+    if _is_pair(directions) and all(directions):
+        ds.PatientOrientation = list(directions)
+
+
 def _source_image(header: Dataset) -> Dataset:
     """The film that was drawn upon (PS3.3 C.7.6.1.1.4); strips of text move its pixels."""
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
-        header.SOPClassUID,
-        header.SOPInstanceUID,
-    )
+    item = image_reference(header)
     item.PurposeOfReferenceCodeSequence = Sequence([code_item(SOURCE_IMAGE_FOR_PROCESSING)])
     item.SpatialLocationsPreserved = "NO"
     return item

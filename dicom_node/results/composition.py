@@ -25,7 +25,7 @@ from dicom_node.records import ResultKind
 from dicom_node.results.header_values import zone_of
 from dicom_node.results.series import CAPTURES, SeriesChoice, series_of
 from dicom_node.results.site_file import SiteFile, read_site_file
-from dicom_node.results.typeface import own_typeface
+from dicom_node.results.typeface import typeface_of
 from dicom_node.results.wording import Wording, wording_of
 from dicom_node.settings import Destination, TransferSyntaxName
 
@@ -151,7 +151,7 @@ class DestinationProfile:
         Raises:
             CompositionError: the font cannot be read.
         """
-        return own_typeface() if self.font is None else read_site_file(self.font)
+        return typeface_of(self.font)
 
     def digest(self, kind: ResultKind) -> str:
         """sha256 of only what changes an object of this kind; destinations that agree share the object."""

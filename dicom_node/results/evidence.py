@@ -15,9 +15,7 @@ def hierarchy(references: Iterable[SopReference]) -> Sequence:
     """References by study and series, in their order (Hierarchical SOP Instance Reference Macro)."""
     studies: dict[str, dict[str, list[Dataset]]] = defaultdict(lambda: defaultdict(list))
     for reference in references:
-        item = Dataset()
-        item.ReferencedSOPClassUID = reference.sop_class_uid
-        item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+        item = _reference(reference.sop_class_uid, reference.sop_instance_uid)
         studies[reference.study_instance_uid][reference.series_instance_uid].append(item)
     items = Sequence()
     for study_uid, series in studies.items():
@@ -28,6 +26,11 @@ def hierarchy(references: Iterable[SopReference]) -> Sequence:
     return items
 
 
+def image_reference(header: Dataset) -> Dataset:
+    """An item that names the instance of a normalised header (PS3.3 10.8, SOP Instance Reference Macro)."""
+    return _reference(header.SOPClassUID, header.SOPInstanceUID)
+
+
 def reference_to(header: Dataset) -> SopReference:
     """Where the instance of a normalised header lies."""
     return SopReference(
@@ -36,6 +39,12 @@ def reference_to(header: Dataset) -> SopReference:
         str(header.SOPClassUID),
         str(header.SOPInstanceUID),
     )
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+    return item
 
 
 def _series(uid: str, instances: list[Dataset]) -> Dataset:

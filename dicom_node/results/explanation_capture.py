@@ -20,8 +20,8 @@ from dicom_node.results.explanation_capture_drawing import (
     draw_explanation_capture,
     explanation_layout,
 )
-from dicom_node.results.image_identity import ImagePlace, image_identity
 from dicom_node.results.messages import Message
+from dicom_node.results.result_identity import ImagePlace, image_identity
 from dicom_node.results.result_instance import code_item, encode_instance, start_instance
 from dicom_node.results.source_context import read_source_header
 from dicom_node.results.wording import (

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from pydicom.dataset import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
-from dicom_node.identifiers import Shape, derive_uid
+from dicom_node.identifiers import Shape
 from dicom_node.records import ResultKind, ResultObject, StudyFindings
 from dicom_node.results.coded_concepts import OF_INTEREST
 from dicom_node.results.composition import CompositionContext, DestinationProfile
 from dicom_node.results.evidence import reference_to
 from dicom_node.results.key_object_document import fill_key_object_document
 from dicom_node.results.messages import Message
-from dicom_node.results.result_instance import ResultIdentity, encode_instance, start_instance
-from dicom_node.results.source_context import newest_header, study_digest
+from dicom_node.results.result_identity import image_shape, result_identity
+from dicom_node.results.result_instance import encode_instance, start_instance
+from dicom_node.results.source_context import newest_header
 from dicom_node.results.study_images import (
     ReportedImage,
-    image_shape,
     image_words,
     reported_images,
 )
@@ -47,8 +47,15 @@ def compose_key_objects(
     if not chosen:
         return None
     header = newest_header(one.header for one in images)
-    identity = _identity(study, chosen, header, profile, context)
     readings = [one.image.findings for one in chosen]
+    content: dict[str, Shape] = {
+        "images": [[one.number, image_shape(one.image, one.header)] for one in chosen],
+        "revision": study.revision,
+    }
+    identity = result_identity(
+        ResultKind.KEY_OBJECTS, KeyObjectSelectionDocumentStorage, header, readings, content, profile,
+        context, instance_number=study.revision,
+    )  # fmt: skip
     ds = start_instance(identity, ResultKind.KEY_OBJECTS, header, readings, profile, context)
     fill_key_object_document(
         ds,
@@ -66,34 +73,3 @@ def _description(chosen: Sequence[ReportedImage], wording: Wording) -> str:
     sentences = [wording.text(Message.KEY_IMAGES, model="; ".join(models))]
     sentences += [image_words(one, wording) for one in chosen]
     return " ".join([*sentences, notice_words(wording)])
-
-
-def _identity(
-    study: StudyFindings,
-    chosen: Sequence[ReportedImage],
-    header: Dataset,
-    profile: DestinationProfile,
-    context: CompositionContext,
-) -> ResultIdentity:
-    """UIDs from all that shapes the bytes; the ledger fixes `composed_at` for a revision."""
-    series: Shape = {
-        "kind": ResultKind.KEY_OBJECTS,
-        "class": KeyObjectSelectionDocumentStorage,
-        "study": study_digest(header),
-        "models": sorted({one.image.findings.model.digest for one in chosen}),
-        "profile": profile.digest(ResultKind.KEY_OBJECTS),
-    }
-    shape: Shape = {
-        "series": series,
-        "images": [[one.number, image_shape(one)] for one in chosen],
-        "revision": study.revision,
-        "software": context.software_version,
-        "composed_at": context.composed_at.isoformat(),
-        "timezone": context.node_timezone,
-    }
-    return ResultIdentity(
-        sop_class_uid=KeyObjectSelectionDocumentStorage,
-        sop_instance_uid=derive_uid(context.installation_id, shape),
-        series_instance_uid=derive_uid(context.installation_id, series),
-        instance_number=study.revision,
-    )

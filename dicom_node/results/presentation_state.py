@@ -12,9 +12,10 @@ from pydicom.valuerep import format_number_as_ds
 from dicom_node.errors import CompositionError
 from dicom_node.records import ResultKind, ResultObject, StudyImage
 from dicom_node.results.composition import CompositionContext, DestinationProfile
+from dicom_node.results.evidence import image_reference
 from dicom_node.results.graphic_annotations import put_annotations
-from dicom_node.results.image_identity import ImagePlace, image_identity
 from dicom_node.results.presentation_greyscale import greyscale_shape, put_greyscale
+from dicom_node.results.result_identity import ImagePlace, image_identity
 from dicom_node.results.result_instance import encode_instance, start_instance
 from dicom_node.results.source_context import read_source_header
 from pipeline.radiograph import Radiograph
@@ -65,21 +66,13 @@ def compose_presentation_state(
     ds = start_instance(identity, ResultKind.PRESENTATION, header, [image.findings], profile, context)
     # Type 2C (C.7.3.1); empty, since the series holds images of several sides.
     ds.Laterality = None
-    film = _film(header)
+    film = image_reference(header)
     _identify(ds)
     _relate(ds, header, film)
     put_greyscale(ds, radiograph.greyscale, film)
     ds.DisplayedAreaSelectionSequence = Sequence([_displayed_area(radiograph, film)])
     put_annotations(ds, image.findings, film, profile.wording)
     return encode_instance(ds, header, ResultKind.PRESENTATION, profile)
-
-
-def _film(header: Dataset) -> Dataset:
-    """Image SOP Instance Reference Macro (PS3.3 10.3)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return item
 
 
 def _identify(ds: FileDataset) -> None:

@@ -13,14 +13,15 @@ from pydicom.sr.coding import Code
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from dicom_node.errors import CompositionError
-from dicom_node.identifiers import Shape, derive_uid
+from dicom_node.identifiers import Shape
 from dicom_node.records import ResultKind, ResultObject, SopReference
 from dicom_node.results.coded_concepts import REJECTION_TITLES
 from dicom_node.results.composition import CompositionContext, DestinationProfile
 from dicom_node.results.key_object_document import fill_key_object_document
 from dicom_node.results.messages import Message
-from dicom_node.results.result_instance import ResultIdentity, encode_instance, start_instance
-from dicom_node.results.source_context import read_source_header, study_digest
+from dicom_node.results.result_identity import result_identity
+from dicom_node.results.result_instance import encode_instance, start_instance
+from dicom_node.results.source_context import read_source_header
 from dicom_node.results.wording import notice_words, reader_words
 from pipeline.findings import ImageFindings
 
@@ -46,7 +47,19 @@ def compose_rejection(
     header = read_source_header(header)
     title = _title(profile)
     retired = _retired(rejected, str(header.StudyInstanceUID))
-    identity = _identity(retired, header, findings, profile, context, revision)
+    content: dict[str, Shape] = {
+        "title": profile.rejection_title,
+        "rejected": [
+            [one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid] for one in retired
+        ],
+        # Of the readings only who read is written.
+        "readers": sorted({reader_words(one) for one in findings}),
+        "revision": revision,
+    }
+    identity = result_identity(
+        ResultKind.REJECTION, KeyObjectSelectionDocumentStorage, header, findings, content, profile,
+        context, instance_number=revision,
+    )  # fmt: skip
     ds = start_instance(identity, ResultKind.REJECTION, header, findings, profile, context)
     wording = profile.wording
     description = f"{wording.text(Message.REPLACED)} {notice_words(wording)}"
@@ -74,40 +87,3 @@ def _retired(rejected: Sequence[SopReference], study_instance_uid: str) -> list[
                 f"not in {study_instance_uid}: give each study a note of its own"
             )
     return sorted(set(rejected), key=lambda one: (one.series_instance_uid, one.sop_instance_uid))
-
-
-def _identity(
-    retired: Sequence[SopReference],
-    header: Dataset,
-    findings: Sequence[ImageFindings],
-    profile: DestinationProfile,
-    context: CompositionContext,
-    revision: int,
-) -> ResultIdentity:
-    """UIDs from all that shapes the bytes; the ledger fixes `composed_at` for a revision."""
-    series: Shape = {
-        "kind": ResultKind.REJECTION,
-        "class": KeyObjectSelectionDocumentStorage,
-        "study": study_digest(header),
-        "models": sorted({one.model.digest for one in findings}),
-        "profile": profile.digest(ResultKind.REJECTION),
-    }
-    shape: Shape = {
-        "series": series,
-        "title": profile.rejection_title,
-        "rejected": [
-            [one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid] for one in retired
-        ],
-        # Of the readings only who read is written.
-        "readers": sorted({reader_words(one) for one in findings}),
-        "revision": revision,
-        "software": context.software_version,
-        "composed_at": context.composed_at.isoformat(),
-        "timezone": context.node_timezone,
-    }
-    return ResultIdentity(
-        sop_class_uid=KeyObjectSelectionDocumentStorage,
-        sop_instance_uid=derive_uid(context.installation_id, shape),
-        series_instance_uid=derive_uid(context.installation_id, series),
-        instance_number=revision,
-    )

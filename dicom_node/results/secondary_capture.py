@@ -10,9 +10,9 @@ from dicom_node.results.capture_attributes import copy_geometry, copy_side, desc
 from dicom_node.results.capture_pixels import put_pixels
 from dicom_node.results.capture_style import style_of
 from dicom_node.results.composition import CompositionContext, DestinationProfile
-from dicom_node.results.image_identity import ImagePlace, image_identity
 from dicom_node.results.messages import Message
 from dicom_node.results.overlay_drawing import draw_card, draw_overlay, overlay_layout
+from dicom_node.results.result_identity import ImagePlace, image_identity
 from dicom_node.results.result_instance import encode_instance, start_instance
 from dicom_node.results.source_context import read_source_header
 from dicom_node.results.wording import (

@@ -14,11 +14,13 @@ from pydicom.uid import SegmentationStorage
 from dicom_node.identifiers import MANUFACTURER, derive_uid
 from dicom_node.records import ResultKind, ResultObject, StudyImage
 from dicom_node.results import coded_concepts as codes
+from dicom_node.results.capture_attributes import copy_orientation
 from dicom_node.results.composition import CompositionContext, DestinationProfile
+from dicom_node.results.evidence import image_reference
 from dicom_node.results.film_drawing import COLOURS
-from dicom_node.results.image_identity import ImagePlace, image_identity
 from dicom_node.results.messages import Message
 from dicom_node.results.region_mask import Mask, region_mask
+from dicom_node.results.result_identity import ImagePlace, image_identity
 from dicom_node.results.result_instance import code_item, encode_instance, start_instance
 from dicom_node.results.source_context import ENCODING_LEVEL, read_source_header
 from dicom_node.results.wording import Wording, notice_words, outcome_words
@@ -70,10 +72,9 @@ def _describe(ds: FileDataset, header: Dataset, context: CompositionContext) -> 
     """General Image, Enhanced General Equipment and Segmentation Image Modules (C.7.6.1, C.7.5.2, C.8.20.2)."""
     ds.DeviceSerialNumber = str(context.installation_id)
     ds.ImageType = ["DERIVED", "PRIMARY"]
-    directions = header.get("PatientOrientation")
-    known = directions and not isinstance(directions, str) and len(directions) == 2 and all(directions)
     # Without a frame of reference this alone says which way the film lies (type 2C).
-    ds.PatientOrientation = list(directions) if known else None
+    ds.PatientOrientation = None
+    copy_orientation(ds, header)
     ds.ContentLabel, ds.ContentDescription = CONTENT_LABEL, ds.SeriesDescription
     ds.ContentCreatorName = None
     ds.SegmentationType, ds.SegmentsOverlap = "BINARY", "NO"
@@ -130,25 +131,20 @@ def _put_groups(ds: FileDataset, header: Dataset, dimension_uid: str) -> None:
     )
     ds.PerFrameFunctionalGroupsSequence = Sequence([frame])
     series = _item(
-        SeriesInstanceUID=header.SeriesInstanceUID, ReferencedInstanceSequence=Sequence([_film(header)])
+        SeriesInstanceUID=header.SeriesInstanceUID,
+        ReferencedInstanceSequence=Sequence([image_reference(header)]),
     )
     ds.ReferencedSeriesSequence = Sequence([series])
 
 
 def _derivation(header: Dataset) -> Dataset:
     """Derivation Image (C.7.6.16.2.6), which stands for position and spacing: the mask's pixels are the film's."""
-    film = _film(header)
+    film = image_reference(header)
     film.SpatialLocationsPreserved = "YES"
     film.PurposeOfReferenceCodeSequence = Sequence([code_item(codes.SOURCE_IMAGE_FOR_PROCESSING)])
     return _item(
         DerivationCodeSequence=Sequence([code_item(codes.SEGMENTATION)]),
         SourceImageSequence=Sequence([film]),
-    )
-
-
-def _film(header: Dataset) -> Dataset:
-    return _item(
-        ReferencedSOPClassUID=header.SOPClassUID, ReferencedSOPInstanceUID=header.SOPInstanceUID
     )
 
 

@@ -6,21 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import UID
 
-from dicom_node.identifiers import Shape, derive_uid
+from dicom_node.identifiers import Shape
 from dicom_node.records import ResultKind, ResultObject, StudyFindings
 from dicom_node.results.composition import REPORT_SOP_CLASSES, CompositionContext, DestinationProfile
 from dicom_node.results.evidence import hierarchy, reference_to
 from dicom_node.results.report_content import report_content
+from dicom_node.results.result_identity import image_shape, result_identity
 from dicom_node.results.result_instance import (
-    ResultIdentity,
     encode_instance,
     own_coding_scheme,
     start_instance,
 )
-from dicom_node.results.source_context import newest_header, study_digest
-from dicom_node.results.study_images import ReportedImage, image_shape, reported_images
+from dicom_node.results.source_context import newest_header
+from dicom_node.results.study_images import ReportedImage, reported_images
 
 __all__ = ["REPORT_SOP_CLASSES", "compose_report"]
 
@@ -41,8 +40,11 @@ def compose_report(
     """
     images = reported_images(study, sources)
     header = newest_header(reported.header for reported in images)
-    identity = _identity(study, images, header, profile, context)
     readings = [reported.image.findings for reported in images]
+    identity = result_identity(
+        ResultKind.REPORT, profile.report_class, header, readings, _content(study, images), profile,
+        context, instance_number=study.revision,
+    )  # fmt: skip
     ds = start_instance(identity, ResultKind.REPORT, header, readings, profile, context)
     ds.CompletionFlag, ds.VerificationFlag, ds.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     ds.CodingSchemeIdentificationSequence = Items([own_coding_scheme()])
@@ -56,24 +58,10 @@ def compose_report(
     return encode_instance(ds, header, ResultKind.REPORT, profile)
 
 
-def _identity(
-    study: StudyFindings,
-    images: Sequence[ReportedImage],
-    header: Dataset,
-    profile: DestinationProfile,
-    context: CompositionContext,
-) -> ResultIdentity:
-    """UIDs from all that shapes the bytes; the ledger fixes `composed_at` for a revision."""
-    series: Shape = {
-        "kind": ResultKind.REPORT,
-        "class": profile.report_class,
-        "study": study_digest(header),
-        "models": sorted({reported.image.findings.model.digest for reported in images}),
-        "profile": profile.digest(ResultKind.REPORT),
-    }
-    shape: Shape = {
-        "series": series,
-        "images": [image_shape(reported) for reported in images],
+def _content(study: StudyFindings, images: Sequence[ReportedImage]) -> dict[str, Shape]:
+    """What shapes the bytes beside study, models and destination."""
+    return {
+        "images": [image_shape(one.image, one.header) for one in images],
         "revision": study.revision,
         "predecessors": [
             [
@@ -84,13 +72,4 @@ def _identity(
             ]
             for item in study.predecessors
         ],
-        "software": context.software_version,
-        "composed_at": context.composed_at.isoformat(),
-        "timezone": context.node_timezone,
     }
-    return ResultIdentity(
-        sop_class_uid=UID(profile.report_class),
-        sop_instance_uid=derive_uid(context.installation_id, shape),
-        series_instance_uid=derive_uid(context.installation_id, series),
-        instance_number=study.revision,
-    )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import CompositionError
-from dicom_node.identifiers import Shape
 from dicom_node.records import StudyFindings, StudyImage
 from dicom_node.results.messages import Message
-from dicom_node.results.source_context import header_digest, read_source_header
+from dicom_node.results.source_context import read_source_header
 from dicom_node.results.wording import Wording, outcome_words
-from pipeline.findings import dump_findings
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,6 @@ def reported_images(study: StudyFindings, sources: Mapping[str, Dataset]) -> lis
         ReportedImage(number, image, headers[image.sop_instance_uid])
         for number, image in enumerate(ordered, start=1)
     ]
-
-
-def image_shape(reported: ReportedImage) -> Shape:
-    """What an image gives to a result's identity: pixels, every header value that is copied, and the reading."""
-    image = reported.image
-    reading: Shape = json.loads(dump_findings(image.findings))
-    return [image.sop_instance_uid, image.pixel_digest, header_digest(reported.header), reading]
 
 
 def place_words(header: Dataset, wording: Wording) -> str:

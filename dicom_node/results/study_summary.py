@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from dicom_node.identifiers import Shape, derive_uid
+from dicom_node.identifiers import Shape
 from dicom_node.records import ResultKind, ResultObject, StudyFindings
 from dicom_node.results.capture_attributes import describe_capture
 from dicom_node.results.capture_pixels import put_pixels
@@ -15,11 +15,11 @@ from dicom_node.results.capture_style import style_of
 from dicom_node.results.composition import CompositionContext, DestinationProfile
 from dicom_node.results.film_drawing import RgbImage
 from dicom_node.results.messages import Message
-from dicom_node.results.result_instance import ResultIdentity, encode_instance, start_instance
-from dicom_node.results.source_context import encoding_shape, newest_header, study_digest
+from dicom_node.results.result_identity import image_shape, result_identity
+from dicom_node.results.result_instance import encode_instance, start_instance
+from dicom_node.results.source_context import encoding_shape, newest_header
 from dicom_node.results.study_images import (
     ReportedImage,
-    image_shape,
     image_words,
     place_words,
     reported_images,
@@ -63,15 +63,13 @@ def compose_summary(
     """
     images = reported_images(study, sources)
     header = newest_header(one.header for one in images)
-    series, reading = _shapes(study, images, radiographs, header, profile, context)
+    every, content = [one.image.findings for one in images], _content(study, images, radiographs)
     made = []
     for page, (shown, pixels) in enumerate(_pages(images, radiographs, profile), start=1):
-        identity = ResultIdentity(
-            sop_class_uid=SecondaryCaptureImageStorage,
-            sop_instance_uid=derive_uid(context.installation_id, [reading, "page", page]),
-            series_instance_uid=derive_uid(context.installation_id, series),
-            instance_number=(study.revision - 1) * _PAGES_OF_A_REVISION + page,
-        )
+        identity = result_identity(
+            ResultKind.SUMMARY, SecondaryCaptureImageStorage, header, every, content, profile, context,
+            instance_number=(study.revision - 1) * _PAGES_OF_A_REVISION + page, page=page,
+        )  # fmt: skip
         readings = [one.image.findings for one in shown]
         ds = start_instance(identity, ResultKind.SUMMARY, header, readings, profile, context)
         _describe(ds, shown, profile.wording)
@@ -80,38 +78,21 @@ def compose_summary(
     return tuple(made)
 
 
-def _shapes(
-    study: StudyFindings,
-    images: Sequence[ReportedImage],
-    radiographs: Films,
-    header: Dataset,
-    profile: DestinationProfile,
-    context: CompositionContext,
-) -> tuple[Shape, Shape]:
-    """What names the series, and what names all pages: all that shapes the bytes."""
-    series: Shape = {
-        "kind": ResultKind.SUMMARY,
-        "class": SecondaryCaptureImageStorage,
-        "study": study_digest(header),
-        "models": sorted({one.image.findings.model.digest for one in images}),
-        "profile": profile.digest(ResultKind.SUMMARY),
-    }
-    shape: Shape = {
-        "series": series,
+def _content(
+    study: StudyFindings, images: Sequence[ReportedImage], radiographs: Films
+) -> dict[str, Shape]:
+    """What shapes the bytes of all pages beside study, models and destination."""
+    return {
         "images": [
             [
-                image_shape(one),
+                image_shape(one.image, one.header),
                 encoding_shape(one.header),
                 one.image.sop_instance_uid in radiographs,
             ]
             for one in images
         ],
         "revision": study.revision,
-        "software": context.software_version,
-        "composed_at": context.composed_at.isoformat(),
-        "timezone": context.node_timezone,
     }
-    return series, shape
 
 
 def _pages(

@@ -21,7 +21,7 @@ from dicom_node.results.segmentation import compose_segmentation
 from dicom_node.results.source_context import read_source_header
 from dicom_node.settings import Destination, ObjectName
 from dicom_node.work.deliveries import NewDelivery
-from dicom_node.work.outbox import Outbox
+from dicom_node.work.outbox import Outbox, StoredObject
 from dicom_node.work.readings import Job
 from pipeline.activation_map import Explanation
 from pipeline.radiograph import Radiograph
@@ -38,6 +38,14 @@ class ReadImage:
     image: StudyImage
     source: Dataset
     radiograph: Radiograph | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An object and where its bytes lie."""
+
+    result: ResultObject
+    stored: StoredObject
 
 
 class ImageResults:
@@ -58,7 +66,7 @@ class ImageResults:
 
         An outcome stands and is shown even where its picture could not be made.
         """
-        made: dict[tuple[ObjectName, DestinationProfile], ResultObject | None] = {}
+        made: dict[tuple[ObjectName, DestinationProfile], _Kept | None] = {}
         found: list[NewDelivery] = []
         complaints: dict[str, None] = {}
         header = read_source_header(read.source) if places else read.source
@@ -68,26 +76,23 @@ class ImageResults:
                 key = (name, replace(profile, name=""))
                 try:
                     if key not in made:
-                        made[key] = self._compose(name, read, header, profile)
-                        _say_unmet(made[key], profile)
+                        made[key] = self._kept(self._compose(name, read, header, profile), profile)
                 except CompositionError as error:
                     log.warning("no %s image=%s: %s", name, read.job.instance_id[:12], error)
                     complaints[f"no {name}: {error}"] = None
                     made[key] = None
-                result = made[key]
-                if result is not None:
-                    found.append(self._delivery(read.job, result, place))
+                kept = made[key]
+                if kept is not None:
+                    found.append(_delivery(read.job, kept, place))
         return found, "; ".join(complaints)
 
-    def _delivery(self, job: Job, result: ResultObject, place: Destination) -> NewDelivery:
-        return NewDelivery(
-            result=result,
-            stored=self._outbox.store(result),
-            destination=place.name,
-            revision=job.revision,
-            instance_id=job.instance_id,
-            priority=job.priority,
-        )
+    def _kept(self, result: ResultObject | None, profile: DestinationProfile) -> _Kept | None:
+        """An object safe in the outbox, written once however many destinations get it."""
+        if result is None:
+            return None
+        if unmet := unmet_character_set(result, profile):
+            log.warning("%s", unmet)
+        return _Kept(result, self._outbox.store(result))
 
     def _compose(
         self, name: ObjectName, read: ReadImage, header: Dataset, profile: DestinationProfile
@@ -95,27 +100,18 @@ class ImageResults:
         """One object; None where this image has nothing for it."""
         job, image, film = read.job, read.image, read.radiograph
         context = self._context(job.begun_at)
+        place = {"revision": job.revision, "instance_number": job.ordinal}
         if name == "sc":
-            return compose_overlay(
-                image, header, film, profile, context,
-                revision=job.revision, instance_number=job.ordinal,
-            )  # fmt: skip
+            return compose_overlay(image, header, film, profile, context, **place)
         if film is None:
             return None
         if name == "gsps":
-            return compose_presentation_state(
-                image, header, film, profile, context,
-                revision=job.revision, instance_number=job.ordinal,
-            )  # fmt: skip
+            return compose_presentation_state(image, header, film, profile, context, **place)
         if name == "seg":
-            return compose_segmentation(
-                image, header, film, profile, context,
-                revision=job.revision, instance_number=job.ordinal,
-            )  # fmt: skip
+            return compose_segmentation(image, header, film, profile, context, **place)
         return compose_explanation(
-            image, header, film, self._explained(film), profile, context,
-            revision=job.revision, instance_number=job.ordinal,
-        )  # fmt: skip
+            image, header, film, self._explained(film), profile, context, **place
+        )
 
     def _explained(self, film: Radiograph) -> Explanation:
         if self._explain is None:
@@ -124,10 +120,15 @@ class ImageResults:
             return self._explain(film)
 
 
-def _say_unmet(result: ResultObject | None, profile: DestinationProfile) -> None:
-    unmet = unmet_character_set(result, profile) if result is not None else ""
-    if unmet:
-        log.warning("%s", unmet)
+def _delivery(job: Job, kept: _Kept, place: Destination) -> NewDelivery:
+    return NewDelivery(
+        result=kept.result,
+        stored=kept.stored,
+        destination=place.name,
+        revision=job.revision,
+        instance_id=job.instance_id,
+        priority=job.priority,
+    )
 
 
 def _wanted(place: Destination, read: ReadImage) -> list[ObjectName]:
