@@ -1,4 +1,7 @@
-"""Makes what `docs/results.md` shows: `python docs/make_examples.py` draws its pictures, `... REPORT` writes its report.
+"""Makes what `docs/results.md` shows: `python docs/make_examples.py` draws its pictures.
+
+`python docs/make_examples.py report.dcm` writes its report; so do `marks.dcm`, `regions.dcm` and `key-images.dcm` with the
+objects of these names, and `film.dcm` with the film that they belong to.
 
 The films are drawn limbs and the findings are made up here: no model reads anything. Drawing and composing
 are the product's own. The same checkout gives the same files.
@@ -7,7 +10,8 @@ are the product's own. The same checkout gives the same files.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +20,7 @@ from uuid import UUID
 
 import numpy as np
 from PIL import Image
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import FileDataset
 
 from dicom_node import __version__
@@ -27,8 +31,12 @@ from dicom_node.records import ResultObject, StudyFindings, StudyImage
 from dicom_node.results.capture_style import CaptureStyle
 from dicom_node.results.composition import CompositionContext, DestinationProfile
 from dicom_node.results.explanation_capture_drawing import draw_explanation_capture
-from dicom_node.results.film_drawing import RgbImage
+from dicom_node.results.film_drawing import COLOURS as MARKED
+from dicom_node.results.film_drawing import RgbImage, grey_film
+from dicom_node.results.key_objects import compose_key_objects
 from dicom_node.results.overlay_drawing import draw_card, draw_overlay
+from dicom_node.results.presentation_state import compose_presentation_state
+from dicom_node.results.segmentation import compose_segmentation
 from dicom_node.results.source_context import header_digest
 from dicom_node.results.structured_report import compose_report
 from dicom_node.results.study_summary import compose_summary
@@ -44,7 +52,7 @@ from pipeline.findings import (
     Region,
     Thresholds,
 )
-from pipeline.geometry import Box
+from pipeline.geometry import Box, Point
 from pipeline.pixel_conversion import read_radiograph
 
 FOLDER = Path(__file__).resolve().parent / "images"
@@ -57,6 +65,11 @@ AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CONTEXT = CompositionContext(INSTALLATION, __version__, AT)
 # Where the forearm with seed 1 is broken, in the film's pixels.
 BREAK: Box = (300.0, 612.0, 424.0, 732.0)
+# A made-up outline of heat within it.
+OUTLINE: tuple[Point, ...] = (
+    (318.0, 640.0), (340.0, 622.0), (368.0, 616.0), (394.0, 628.0), (416.0, 652.0), (418.0, 684.0),
+    (402.0, 712.0), (372.0, 724.0), (338.0, 718.0), (314.0, 698.0), (306.0, 668.0),
+)  # fmt: skip
 _FILM: dict[str, Any] = {
     "rows": ROWS,
     "columns": COLUMNS,
@@ -84,7 +97,7 @@ FINDINGS: dict[str, ImageFindings] = {
     "german": _read(0.87, Outcome.FRACTURE, "hand"),
 }
 # What the page shows: a file of each.
-PICTURES = (*FINDINGS, "summary", "gradcam")
+PICTURES = (*FINDINGS, "summary", "gradcam", "regions")
 # Of FINDINGS, those in the summary.
 SUMMARIZED = ("fracture", "doubt", "below-threshold", "not-processed")
 # Of FINDINGS, those drawn in another language.
@@ -133,6 +146,17 @@ def gradcam() -> RgbImage:
     return draw_explanation_capture(film, FINDINGS["fracture"], explanation, longest_side=LONGEST_SIDE)
 
 
+def regions() -> RgbImage:
+    """The pixels of the segmentation over the part of its film around them."""
+    left, top, right, bottom = 182, 532, 542, 812
+    film = read_radiograph(_film())
+    picture = grey_film(film.pixels, COLUMNS, ROWS).astype(float)
+    frames = dcmread(BytesIO(segmentation().data)).pixel_array.reshape(-1, ROWS, COLUMNS)
+    marked = frames.any(axis=0)
+    picture[marked] = 0.6 * picture[marked] + 0.4 * np.array(MARKED[Outcome.FRACTURE])
+    return picture[top:bottom, left:right].round().astype(np.uint8)
+
+
 def reduced(picture: RgbImage) -> Image.Image:
     """The picture with an even scale of greys and its most frequent colours."""
     colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
@@ -150,7 +174,9 @@ def picture(name: str) -> Image.Image:
         # Heat has more colours than boxes.
         heat = Image.fromarray(gradcam())
         return heat.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return reduced(summary() if name == "summary" else draw(name))
+    if name == "summary":
+        return reduced(summary())
+    return reduced(regions() if name == "regions" else draw(name))
 
 
 def report() -> ResultObject:
@@ -160,19 +186,86 @@ def report() -> ResultObject:
     return compose_report(study, sources, DestinationProfile("archive"), CONTEXT)
 
 
+def key_images() -> ResultObject:
+    """The key images of a study of three films: the one with a fracture and the one in doubt."""
+    limbs: tuple[Limb, ...] = ("forearm", "forearm", "lower leg")
+    films = [_phantom(limb, limb == "forearm", number) for number, limb in enumerate(limbs, start=1)]
+    study, sources = _study(films, ("fracture", "doubt", "below-threshold"))
+    chosen = compose_key_objects(study, sources, DestinationProfile("archive"), CONTEXT)
+    if chosen is None:
+        raise ValueError("no image of the study matters")
+    return chosen
+
+
+def marks() -> ResultObject:
+    """The presentation state of a film with a fracture."""
+    film = _film()
+    return compose_presentation_state(
+        _image(film, FINDINGS["fracture"]),
+        film,
+        read_radiograph(film),
+        DestinationProfile("archive"),
+        CONTEXT,
+        revision=1,
+        instance_number=1,
+    )
+
+
+def segmentation() -> ResultObject:
+    """The segmentation of the same film; the outline of its heat is made up here."""
+    film = _film()
+    outlined = Region(BREAK, 0.87, Outcome.FRACTURE, contour=OUTLINE)
+    made = compose_segmentation(
+        _image(film, replace(FINDINGS["fracture"], regions=(outlined,))),
+        film,
+        read_radiograph(film),
+        DestinationProfile("archive"),
+        CONTEXT,
+        revision=1,
+        instance_number=1,
+    )
+    if made is None:
+        raise ValueError("the film has no region")
+    return made
+
+
+def _film() -> FileDataset:
+    return _phantom("forearm", True, 1)
+
+
+def _file_of_film() -> bytes:
+    file = BytesIO()
+    dcmwrite(file, _film(), enforce_file_format=True)
+    return file.getvalue()
+
+
+# What can be written, by the name of its file.
+OBJECTS: dict[str, Callable[[], bytes]] = {
+    "report": lambda: report().data,
+    "key-images": lambda: key_images().data,
+    "marks": lambda: marks().data,
+    "regions": lambda: segmentation().data,
+    "film": _file_of_film,
+}
+
+
+def _image(film: FileDataset, findings: ImageFindings, number: int = 1) -> StudyImage:
+    return StudyImage(
+        instance_id=str(number),
+        sop_instance_uid=str(film.SOPInstanceUID),
+        sop_class_uid=str(film.SOPClassUID),
+        pixel_digest=str(number),
+        header_digest=header_digest(film),
+        findings=findings,
+    )
+
+
 def _study(
     films: Sequence[FileDataset], names: Sequence[str]
 ) -> tuple[StudyFindings, dict[str, FileDataset]]:
     """A closed study of films with their FINDINGS, and its headers."""
     images = tuple(
-        StudyImage(
-            instance_id=str(number),
-            sop_instance_uid=str(film.SOPInstanceUID),
-            sop_class_uid=str(film.SOPClassUID),
-            pixel_digest=str(number),
-            header_digest=header_digest(film),
-            findings=FINDINGS[name],
-        )
+        _image(film, FINDINGS[name], number)
         for number, (film, name) in enumerate(zip(films, names, strict=True))
     )
     study = StudyFindings(str(films[0].StudyInstanceUID), revision=1, closed_at=AT, images=images)
@@ -195,9 +288,12 @@ def _phantom(limb: Limb, broken: bool, number: int) -> FileDataset:
 
 
 def main() -> None:
-    """Writes every picture, or the report to the file that is named."""
+    """Writes every picture, or the objects whose files are named."""
+    for path in map(Path, sys.argv[1:]):
+        if path.stem not in OBJECTS:
+            sys.exit(f"{path}: no such example; there are {', '.join(OBJECTS)}")
+        path.write_bytes(OBJECTS[path.stem]())
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_bytes(report().data)
         return
     FOLDER.mkdir(exist_ok=True)
     for name in PICTURES:

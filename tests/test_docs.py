@@ -246,18 +246,27 @@ def test_the_page_of_operating_explains_every_state() -> None:
 
 
 @pytest.mark.real_part
-def test_the_report_on_the_page_is_what_is_composed(examples: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "root", "series"), [("report", "126000", 9001), ("key-images", "113000", 9005)]
+)
+def test_the_trees_on_the_page_are_what_is_composed(
+    examples: ModuleType, tmp_path: Path, name: str, root: str, series: int
+) -> None:
     """DCMTK's dsrdump prints the lines of `docs/results.md`, in their order."""
-    path = tmp_path / "report.dcm"
-    path.write_bytes(examples.report().data)
+    path = tmp_path / f"{name}.dcm"
+    path.write_bytes(examples.OBJECTS[name]())
     dumped = subprocess.run(
         [program("dsrdump"), "-Ph", "+Pc", "+Pl", path], capture_output=True, text=True, check=True
     )
     printed = iter(dumped.stdout.splitlines())
-    tree = next(block for block in blocks(read("results.md"), "text") if block.startswith("<CONTAINER"))
+    tree = next(
+        block
+        for block in blocks(read("results.md"), "text")
+        if block.startswith(f"<CONTAINER:({root},")
+    )
     for line in tree.splitlines():
         assert line.strip() == "..." or line in printed, line
-    assert pydicom.dcmread(path).SeriesNumber == 9001
+    assert pydicom.dcmread(path).SeriesNumber == series
 
 
 def test_the_pictures_are_what_is_drawn(examples: ModuleType) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydicom.sr.coding import Code
 
 from dicom_node.identifiers import CODING_SCHEME_DESIGNATOR
-from pipeline.findings import NotProcessed
+from pipeline.findings import NotProcessed, Outcome
 
 # Document structure (PS3.16 TID 1500, 1600, 1602).
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
@@ -18,6 +18,7 @@ IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
+SHORT_LABEL = Code("125309", "DCM", "Short Label")
 LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 SOURCE = Code("260753009", "SCT", "Source")
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
@@ -40,6 +41,12 @@ PRESENT = Code("52101004", "SCT", "Present")
 ABSENT = Code("272519000", "SCT", "Absent")
 UNDETERMINED = Code("373068000", "SCT", "Undetermined")
 PROBABILITY = Code("122157", "DCM", "Probability")
+# The same number under the name of what it reaches: viewers print the names of numbers, and no codes.
+GRADES = {
+    Outcome.FRACTURE: Code("FN-201", CODING_SCHEME_DESIGNATOR, "Fracture suspected"),
+    Outcome.DOUBT: Code("FN-202", CODING_SCHEME_DESIGNATOR, "Doubt"),
+    Outcome.NO_FRACTURE: Code("FN-203", CODING_SCHEME_DESIGNATOR, "Below threshold"),
+}
 BOUNDED_BY = Code("75958009", "SCT", "Bounded by")
 SUMMARY_OF_ANALYSES = Code("111065", "DCM", "Summary of Analyses")
 FAILED = Code("111224", "DCM", "Failed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -91,8 +90,8 @@ def _check(image: StudyImage, radiograph: Radiograph, explanation: Explanation) 
 
 
 def _digest(explanation: Explanation) -> str:
-    """sha256 of the map's values and the arrow."""
-    digest = hashlib.sha256(np.ascontiguousarray(explanation.activation, np.float32).tobytes())
+    """sha256 of the map's levels and the arrow, from which all is drawn."""
+    digest = hashlib.sha256(explanation.levels.tobytes())
     arrow = explanation.arrow
     digest.update(repr((arrow.tail, arrow.head) if arrow else None).encode())
     return digest.hexdigest()

@@ -7,7 +7,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dicom_node.results.capture_style import OWN_STYLE, CaptureStyle
-from dicom_node.results.film_drawing import BRIGHT, DIM, STRIP, Colour, RgbImage, grey_film
+from dicom_node.results.film_drawing import (
+    BRIGHT,
+    DIM,
+    STRIP,
+    Colour,
+    RgbImage,
+    grey_film,
+    write_line,
+)
 from dicom_node.results.messages import Message
 from dicom_node.results.overlay_layout import OverlayLayout, TextLine, lay_out_strips
 from dicom_node.results.wording import (
@@ -17,9 +25,9 @@ from dicom_node.results.wording import (
     outcome_words,
     threshold_words,
 )
-from pipeline.activation_map import Arrow, Explanation
+from pipeline.activation_map import MOST_LEVEL, Arrow, Explanation, Levels
 from pipeline.findings import ImageFindings, Outcome
-from pipeline.radiograph import FloatImage, Radiograph
+from pipeline.radiograph import Radiograph
 
 # Nothing of the film is covered where the map is below FAINT; nowhere more than MOST of it.
 FAINT, MOST = 0.15, 0.55
@@ -49,19 +57,19 @@ def draw_explanation_capture(
     )
     left, top, right, bottom = layout.film
     width, height = right - left, bottom - top
-    way = cv2.INTER_AREA if width < radiograph.columns else cv2.INTER_LINEAR
-    levels = cv2.resize(explanation.activation, (width, height), interpolation=way)
-    film = heat_over(
-        grey_film(radiograph.pixels, width, height), np.asarray(levels, np.float32), grey=style.grey
-    )
+    # A map holds no detail that could be lost between its pixels.
+    resized = cv2.resize(explanation.levels, (width, height), interpolation=cv2.INTER_LINEAR)
+    levels = np.asarray(resized, dtype=np.uint16)
+    film = heat_over(grey_film(radiograph.pixels, width, height), levels, grey=style.grey)
     stroke = max(1, round(max(layout.width, layout.height) / 900))
-    _draw_half(film, np.asarray(levels, np.float32), stroke)
+    _draw_half(film, levels, stroke)
     if has_arrow(findings, explanation) and explanation.arrow is not None:
         _draw_arrow(film, explanation.arrow, layout)
     canvas = Image.new("RGB", (layout.width, layout.height), STRIP)
-    canvas.paste(Image.fromarray(film), (left, top))
     _draw_words(canvas, layout, explanation)
-    return np.array(canvas)
+    picture = np.array(canvas)
+    picture[top:bottom, left:right] = film
+    return picture
 
 
 def explanation_layout(
@@ -89,15 +97,14 @@ def has_arrow(findings: ImageFindings, explanation: Explanation) -> bool:
     return explanation.arrow is not None and findings.outcome in _POINTED_AT
 
 
-def heat_over(film: RgbImage, levels: FloatImage, *, grey: bool = False) -> RgbImage:
+def heat_over(film: RgbImage, levels: Levels, *, grey: bool = False) -> RgbImage:
     """The film under inferno, whose lightness rises evenly with the value (van der Walt and Smith, 2015).
 
-    `grey`: under a veil of white, which in grey alone tells more from less. `film`: uint8 (rows, columns, 3), RGB; `levels`: float32 (rows, columns), 0 to 1.
+    `grey`: under a veil of white, which in grey alone tells more from less. `film`: uint8 (rows, columns, 3), RGB; `levels`: uint16 (rows, columns), an explanation's.
     """
-    steps = np.round(np.clip(levels, 0, 1) * 255).astype(np.uint8)
+    steps = np.asarray(cv2.convertScaleAbs(levels, alpha=255 / MOST_LEVEL), dtype=np.uint8)
     blended = film.copy()
-    covered = cv2.boundingRect((steps > FAINT * 255).astype(np.uint8))
-    x, y, width, height = covered
+    x, y, width, height = cv2.boundingRect((steps > FAINT * 255).astype(np.uint8))
     if width and height:
         here = np.s_[y : y + height, x : x + width]
         blended[here] = _blended(film[here], steps[here], grey=grey)
@@ -105,22 +112,20 @@ def heat_over(film: RgbImage, levels: FloatImage, *, grey: bool = False) -> RgbI
 
 
 def _blended(film: RgbImage, steps: RgbImage, *, grey: bool) -> RgbImage:
-    """Heat of 256 steps over the film, from tables: a power for each pixel would cost more than all else."""
-    every = np.arange(256, dtype=np.uint8)
-    colours = cv2.applyColorMap(every, cv2.COLORMAP_INFERNO).reshape(256, 3)[:, ::-1]
-    colours = np.full_like(colours, 255) if grey else colours
-    alpha = np.clip((every / 255 - FAINT) / (1 - FAINT), 0, 1)[:, None] ** 0.7 * MOST
-    thrice = cv2.merge([steps, steps, steps])
-    keep = cv2.LUT(thrice, np.repeat(1 - alpha, 3, 1).astype(np.float32)[None])
-    heat = cv2.LUT(thrice, (colours * alpha).astype(np.float32)[None])
-    return np.asarray(np.rint(film * keep + heat), dtype=np.uint8)
+    """Heat of 256 steps over the film, its share from a table: a power for each pixel would cost more than all else."""
+    every = np.linspace(0, 1, 256)
+    shares = np.clip((every - FAINT) / (1 - FAINT), 0, 1) ** 0.7 * MOST
+    share = cv2.LUT(steps, shares.astype(np.float32))
+    inferno = cv2.cvtColor(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    heat = np.full_like(film, 255) if grey else inferno
+    return np.asarray(cv2.blendLinear(film, heat, 1 - share, share), dtype=np.uint8)
 
 
 def _header(
     findings: ImageFindings, explanation: Explanation, wording: Wording
 ) -> tuple[TextLine, ...]:
     said = (f"{outcome_words(findings, wording)}.", caution_words(findings, wording))
-    empty = [] if explanation.activation.any() else [wording.text(Message.EXPLANATION_EMPTY)]
+    empty = [wording.text(Message.EXPLANATION_EMPTY)] if explanation.is_empty else []
     return (
         TextLine(wording.text(Message.EXPLANATION_TITLE), "title"),
         TextLine(wording.text(Message.EXPLANATION_CAUTION), "plain"),
@@ -137,7 +142,7 @@ def _footer(
         key.append(wording.text(Message.EXPLANATION_ARROW))
     about = f"{model_words(findings.model, wording)}. {threshold_words(findings, wording)}"
     notice = TextLine(wording.text(Message.NOTICE), "plain")
-    if not explanation.activation.any():
+    if explanation.is_empty:
         return (notice, TextLine(about, "small"))
     return (
         TextLine(wording.text(Message.PERCENT, number=wording.number(0)), "small"),
@@ -147,9 +152,9 @@ def _footer(
     )
 
 
-def _draw_half(film: RgbImage, levels: FloatImage, stroke: int) -> None:
+def _draw_half(film: RgbImage, levels: Levels, stroke: int) -> None:
     """A light line with a dark edge around what reaches half of the strongest."""
-    inside = (levels >= HALF).astype(np.uint8)
+    inside = (levels >= HALF * MOST_LEVEL).astype(np.uint8)
     outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     for colour, thickness in ((_EDGE, stroke + 2), (_LINE, stroke)):
         cv2.drawContours(film, outlines, -1, colour, thickness, cv2.LINE_AA)
@@ -171,20 +176,18 @@ def _draw_arrow(film: RgbImage, arrow: Arrow, layout: OverlayLayout) -> None:
 def _draw_words(canvas: Image.Image, layout: OverlayLayout, explanation: Explanation) -> None:
     pen = ImageDraw.Draw(canvas)
     margin = layout.margin
-    _write(pen, layout, layout.header, margin)
+    _write(canvas, layout, layout.header, margin)
     y, footer = layout.film[3] + margin, layout.footer
-    if explanation.activation.any():
+    if not explanation.is_empty:
         _draw_scale(canvas, pen, layout, y)
         y, footer = y + layout.height_of(footer[0]), footer[1:]
-    _write(pen, layout, footer, y)
+    _write(canvas, layout, footer, y)
 
 
-def _write(
-    pen: ImageDraw.ImageDraw, layout: OverlayLayout, lines: tuple[TextLine, ...], y: int
-) -> None:
+def _write(canvas: Image.Image, layout: OverlayLayout, lines: tuple[TextLine, ...], y: int) -> None:
     for line in lines:
         colour = DIM if line.rank == "small" else BRIGHT
-        pen.text((layout.margin, y), line.text, fill=colour, font=layout.font_of(line.rank))
+        write_line(canvas, (layout.margin, y), line.text, colour, layout.font_of(line.rank))
         y += layout.height_of(line)
 
 
@@ -198,7 +201,7 @@ def _draw_scale(canvas: Image.Image, pen: ImageDraw.ImageDraw, layout: OverlayLa
     room = round(layout.width - layout.margin - font.getlength(high) - layout.unit * 0.5) - left
     width = max(24, min(room, round(layout.unit * 18)))
     top = y + round((layout.size_of("small") * 1.2 - height) / 2)
-    levels = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
+    levels = np.tile(np.linspace(0, MOST_LEVEL, width).astype(np.uint16), (height, 1))
     bar = heat_over(np.full((height, width, 3), _SCALE_GREY, np.uint8), levels, grey=layout.style.grey)
     canvas.paste(Image.fromarray(bar), (left, top))
     middle = left + round(width * HALF)

@@ -1,15 +1,18 @@
-"""A film as a picture, and frames around regions of it: what all pictures of results share.
+"""A film as a picture, frames around regions of it, and lines of text: what all pictures of results share.
 
 A solid frame is a fracture suspected at the specific operating point, a dashed one a doubt at the sensitive one.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
+from dicom_node.results.typeface import Font
 from pipeline.findings import Outcome
 from pipeline.geometry import Box
 from pipeline.radiograph import FloatImage
@@ -35,8 +38,13 @@ def grey_film(pixels: FloatImage, width: int, height: int) -> RgbImage:
     """Presentation values 0 to 1 as RGB of that size."""
     way = cv2.INTER_AREA if width < pixels.shape[1] else cv2.INTER_CUBIC
     resized = cv2.resize(pixels, (width, height), interpolation=way)
-    grey = (np.nan_to_num(np.clip(resized, 0.0, 1.0)) * 255.0 + 0.5).astype(np.uint8)
+    grey = grey_levels(np.asarray(resized, dtype=np.float32))
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+
+
+def grey_levels(pixels: FloatImage) -> npt.NDArray[np.uint8]:
+    """Presentation values 0 to 1 as bytes of the same shape, 255 is white; what is no number becomes black."""
+    return np.asarray(cv2.convertScaleAbs(np.clip(pixels, 0.0, 1.0), alpha=255), dtype=np.uint8)
 
 
 def frame_around(box: Box, film: tuple[int, int, int, int], stroke: int) -> Box:
@@ -66,6 +74,24 @@ def draw_frame(pen: ImageDraw.ImageDraw, frame: Box, stroke: int, colour: Colour
     for start, end in _dashes(y0, y1, dash):
         pen.rectangle((x0, start, x0 + stroke - 1, end), fill=colour)
         pen.rectangle((x1 - stroke, start, x1 - 1, end), fill=colour)
+
+
+def write_line(
+    canvas: Image.Image, corner: tuple[int, int], text: str, colour: Colour, font: Font
+) -> None:
+    """A line of text on an RGB canvas; `corner`: its left end, at the height of the ascenders."""
+    mask, left, top = _letters(text, font)
+    canvas.paste(colour, (corner[0] + left, corner[1] + top), mask)
+
+
+# Notice, model and thresholds stand on every picture, and shaping letters costs more than laying them down.
+@lru_cache(maxsize=256)
+def _letters(text: str, font: Font) -> tuple[Image.Image, int, int]:
+    """A line as a mask, and where its upper left corner lies from the line's."""
+    left, top, right, bottom = (int(edge) for edge in font.getbbox(text))
+    mask = Image.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font)
+    return mask, left, top
 
 
 def _dashes(start: float, end: float, dash: int) -> list[tuple[float, float]]:

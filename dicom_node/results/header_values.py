@@ -92,5 +92,7 @@ def plain_value(element: DataElement, vr: str) -> object:
 
 
 def _plain(value: object, vr: str) -> object:
+    if vr == "UI" and not isinstance(value, str):
+        raise ValueError("numbers where a UID belongs")
     # Decimal and integer strings keep the digits that were sent; str() of them does that.
     return value if vr in ("FD", "FL", "SL", "SS", "UL", "US") else str(value)

@@ -18,6 +18,7 @@ from dicom_node.results.film_drawing import (
     draw_frame,
     frame_around,
     grey_film,
+    write_line,
 )
 from dicom_node.results.messages import Message
 from dicom_node.results.overlay_layout import OverlayLayout, TextLine, lay_out, wrap_words
@@ -112,17 +113,17 @@ def _draw_words(canvas: Image.Image, layout: OverlayLayout, findings: ImageFindi
         pen.rectangle(
             (margin, start, margin + bar - 1, end), fill=layout.style.colour_of(findings.outcome)
         )
-    _write(pen, layout, layout.header, (margin + bar + round(margin * 0.7), margin))
-    _write(pen, layout, layout.footer, (margin, layout.film[3] + margin))
+    _write(canvas, layout, layout.header, (margin + bar + round(margin * 0.7), margin))
+    _write(canvas, layout, layout.footer, (margin, layout.film[3] + margin))
 
 
 def _write(
-    pen: ImageDraw.ImageDraw, layout: OverlayLayout, lines: tuple[TextLine, ...], start: tuple[int, int]
+    canvas: Image.Image, layout: OverlayLayout, lines: tuple[TextLine, ...], start: tuple[int, int]
 ) -> None:
     x, y = start
     for line in lines:
         colour = BRIGHT if line.rank == "title" else DIM
-        pen.text((x, y), line.text, fill=colour, font=layout.font_of(line.rank))
+        write_line(canvas, (x, y), line.text, colour, layout.font_of(line.rank))
         y += layout.height_of(line)
 
 

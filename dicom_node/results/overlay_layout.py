@@ -191,7 +191,9 @@ def _wrapped(line: TextLine, layout: OverlayLayout) -> tuple[TextLine, ...]:
     )
 
 
-def wrap_words(text: str, font: Font, room: float) -> list[str]:
+# A layout is tried at several sizes, and asked for by what draws and by what describes.
+@lru_cache(maxsize=2048)
+def wrap_words(text: str, font: Font, room: float) -> tuple[str, ...]:
     """A text in as few lines as fit into `room` pixels, of about the same length."""
     pieces = [piece for word in _words(text) for piece in _broken(word, font, room)]
     words = [(piece, _length(f"{piece} ", font)) for piece in pieces]
@@ -202,7 +204,7 @@ def wrap_words(text: str, font: Font, room: float) -> list[str]:
         if len(narrower) > len(lines):
             break
         lines = narrower
-    return lines
+    return tuple(lines)
 
 
 # The same words are laid out again and again, and measuring is what costs.

@@ -1,11 +1,12 @@
 """The content tree of a report: TID 1500, with a Measurement Group per image and per marked region (TID 1410).
 
-Every group has a region, for an image's own result the whole image: viewers stumble over groups without.
+Every group has a region, for an image's own result the whole image: viewers stumble over groups without. OHIF writes
+the names of a group's numbers beside it, and a Finding Site by its code: that one stands in a number (TID 1419).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from babel import Locale
@@ -87,20 +88,26 @@ def _groups(
     reported: ReportedImage, wording: Wording, context: CompositionContext
 ) -> list[Sequence[Dataset]]:
     findings = reported.image.findings
-    results = [("whole image", _whole_image(findings), _image_result(findings))] + [
-        (f"region {number}", region.box, _region_result(region))
-        for number, region in enumerate(findings.visible_regions, start=1)
-    ]
-    return [
-        _group(reported, context, what, box, finding_sites=_sites(reported, wording) or None, **result)
-        for what, box, result in results
-    ]
+    sites = _sites(reported, wording)
+    whole = _image_result(findings, sites)
+    label = _label(findings.outcome, findings.fracture_probability, wording)
+    groups = [_group(reported, context, "whole image", _whole_image(findings), label, whole)]
+    for number, region in enumerate(findings.visible_regions, start=1):
+        result = _region_result(region, sites)
+        label = _label(region.outcome, region.probability, wording)
+        groups.append(_group(reported, context, f"region {number}", region.box, label, result))
+    return groups
 
 
 def _group(
-    reported: ReportedImage, context: CompositionContext, what: str, box: Box, **result: object
+    reported: ReportedImage,
+    context: CompositionContext,
+    what: str,
+    box: Box,
+    label: Dataset,
+    result: Mapping[str, object],
 ) -> Sequence[Dataset]:
-    """One Measurement Group; English tracking identifiers, which viewers show as labels."""
+    """One Measurement Group; English tracking identifiers, which viewers show as labels, and the label that dwv shows."""
     image = reported.image
     shape: Shape = [
         "tracking",
@@ -122,7 +129,17 @@ def _group(
         algorithm_id=_algorithm(image.findings),
         **result,
     )
+    # No row of TID 1410, which may be extended.
+    group[0].ContentSequence.insert(2, label)
     return group
+
+
+def _label(outcome: Outcome, probability: float | None, wording: Wording) -> Dataset:
+    """The result in words, for viewers that show them beside a region."""
+    label = _text(graded_words(outcome, probability, wording), _MODIFIED, codes.SHORT_LABEL)
+    if not wording.is_english:
+        label.ContentSequence = sr.ContentSequence([_language(wording)])
+    return label
 
 
 def _whole_image(findings: ImageFindings) -> Box:
@@ -130,7 +147,7 @@ def _whole_image(findings: ImageFindings) -> Box:
     return (0.0, 0.0, float(max(findings.columns, 1)), float(max(findings.rows, 1)))
 
 
-def _image_result(findings: ImageFindings) -> dict[str, object]:
+def _image_result(findings: ImageFindings, sites: Sequence[sr.FindingSite]) -> dict[str, object]:
     """Present, absent or undetermined with its probability; never the two for a film that was not read.
 
     No Finding (121071) here: what indexes it would read a negative as a fracture.
@@ -151,16 +168,16 @@ def _image_result(findings: ImageFindings) -> dict[str, object]:
     if findings.fracture_probability is None:
         raise CompositionError(f"an image with outcome {findings.outcome} needs a probability")
     return {
-        "measurements": [_probability(findings.fracture_probability)],
+        "measurements": _measurements(findings.fracture_probability, findings.outcome, sites),
         "qualitative_evaluations": [
             sr.QualitativeEvaluation(codes.FRACTURE, _JUDGED[findings.outcome])
         ],
     }
 
 
-def _region_result(region: Region) -> dict[str, object]:
+def _region_result(region: Region, sites: Sequence[sr.FindingSite]) -> dict[str, object]:
     result: dict[str, object] = {
-        "measurements": [_probability(region.probability)],
+        "measurements": _measurements(region.probability, region.outcome, sites),
         "qualitative_evaluations": [sr.QualitativeEvaluation(codes.FRACTURE, _JUDGED[region.outcome])],
         "geometric_purpose": codes.BOUNDED_BY,
     }
@@ -169,8 +186,17 @@ def _region_result(region: Region) -> dict[str, object]:
     return result
 
 
-def _probability(probability: float) -> sr.Measurement:
-    return sr.Measurement(codes.PROBABILITY, round(probability * 100, 2), unit=codes.PERCENT)
+def _measurements(
+    probability: float, outcome: Outcome, sites: Sequence[sr.FindingSite]
+) -> list[sr.Measurement]:
+    """The probability with its site (TID 1419), and again under its grade's name: all that tells a doubt in OHIF."""
+    number = round(probability * 100, 2)
+    return [
+        sr.Measurement(
+            codes.PROBABILITY, number, unit=codes.PERCENT, finding_sites=list(sites) or None
+        ),
+        sr.Measurement(codes.GRADES[outcome], number, unit=codes.PERCENT),
+    ]
 
 
 def _algorithm(findings: ImageFindings) -> sr.AlgorithmIdentification:
@@ -262,6 +288,6 @@ def _header_words(header: Dataset, wording: Wording) -> str:
     return wording.text(Message.HEADER_PART, words=", ".join(words)) if words else ""
 
 
-def _text(text: str, relationship: str | RelationshipTypeValues) -> Dataset:
-    item: Dataset = sr.TextContentItem(codes.COMMENT, text, relationship_type=relationship)
+def _text(text: str, relationship: str | RelationshipTypeValues, name: Code = codes.COMMENT) -> Dataset:
+    item: Dataset = sr.TextContentItem(name, text, relationship_type=relationship)
     return item

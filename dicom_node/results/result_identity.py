@@ -13,7 +13,7 @@ from dicom_node.identifiers import Shape, derive_uid
 from dicom_node.records import ResultKind, StudyImage
 from dicom_node.results.composition import CompositionContext, DestinationProfile
 from dicom_node.results.result_instance import ResultIdentity
-from dicom_node.results.source_context import encoding_shape, header_digest, study_digest
+from dicom_node.results.source_context import encoding_shape, normalised_digest, study_digest
 from pipeline.findings import ImageFindings, dump_findings
 
 
@@ -89,6 +89,6 @@ def image_identity(
 
 
 def image_shape(image: StudyImage, header: Dataset) -> Shape:
-    """What an image gives to an identity: pixels, every header value that is copied, and the reading."""
+    """What an image gives to an identity: pixels, every value of its normalised header, and the reading."""
     reading: Shape = json.loads(dump_findings(image.findings))
-    return [image.sop_instance_uid, image.pixel_digest, header_digest(header), reading]
+    return [image.sop_instance_uid, image.pixel_digest, normalised_digest(header), reading]

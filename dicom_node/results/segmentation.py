@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import SegmentationStorage
+from pydicom.valuerep import format_number_as_ds
 
 from dicom_node.identifiers import MANUFACTURER, derive_uid
 from dicom_node.records import ResultKind, ResultObject, StudyImage
@@ -25,9 +26,11 @@ from dicom_node.results.result_instance import code_item, encode_instance, start
 from dicom_node.results.source_context import ENCODING_LEVEL, read_source_header
 from dicom_node.results.wording import Wording, notice_words, outcome_words
 from pipeline.findings import ImageFindings, Outcome
-from pipeline.radiograph import Radiograph
+from pipeline.radiograph import Radiograph, Spacing
 
 CONTENT_LABEL = "AI FRACTURE"
+# A projection has no slice. highdicom reads no Pixel Measures without Slice Thickness, and dciodvfy refuses 0.
+NO_THICKNESS = "0.001"
 
 
 def compose_segmentation(
@@ -56,13 +59,13 @@ def compose_segmentation(
     place = ImagePlace(revision, instance_number)
     identity = image_identity(
         kind, SegmentationStorage, image, header, place, profile, context,
-        further=[radiograph.rows, radiograph.columns],
+        further=[radiograph.rows, radiograph.columns, repr(radiograph.spacing)],
     )  # fmt: skip
     ds = start_instance(identity, kind, header, [findings], profile, context)
     _describe(ds, header, context)
     ds.SegmentSequence = Sequence([_segment(findings, profile.wording)])
     dimension = derive_uid(context.installation_id, ["dimension", identity.sop_instance_uid])
-    _put_groups(ds, header, dimension)
+    _put_groups(ds, header, dimension, radiograph.spacing)
     mask = region_mask(findings.visible_regions, radiograph.rows, radiograph.columns)
     _put_pixels(ds, mask)
     return encode_instance(ds, header, kind, profile)
@@ -109,7 +112,7 @@ def _segment(findings: ImageFindings, wording: Wording) -> Dataset:
     return segment
 
 
-def _put_groups(ds: FileDataset, header: Dataset, dimension_uid: str) -> None:
+def _put_groups(ds: FileDataset, header: Dataset, dimension_uid: str, spacing: Spacing | None) -> None:
     """Multi-frame Functional Groups, Multi-frame Dimension and Common Instance Reference (C.7.6.16, C.7.6.17, C.12.2)."""
     number, groups = Tag("ReferencedSegmentNumber"), Tag("SegmentIdentificationSequence")
     organization = _item(DimensionOrganizationUID=dimension_uid)
@@ -122,9 +125,10 @@ def _put_groups(ds: FileDataset, header: Dataset, dimension_uid: str) -> None:
     ds.DimensionOrganizationSequence = Sequence([organization])
     ds.DimensionIndexSequence = Sequence([index])
     segment = _item(ReferencedSegmentNumber=1)
-    ds.SharedFunctionalGroupsSequence = Sequence(
-        [_item(SegmentIdentificationSequence=Sequence([segment]))]
-    )
+    shared = _item(SegmentIdentificationSequence=Sequence([segment]))
+    if spacing is not None:
+        shared.PixelMeasuresSequence = Sequence([_pixel_measures(spacing)])
+    ds.SharedFunctionalGroupsSequence = Sequence([shared])
     frame = _item(
         FrameContentSequence=Sequence([_item(DimensionIndexValues=[1])]),
         DerivationImageSequence=Sequence([_derivation(header)]),
@@ -137,8 +141,22 @@ def _put_groups(ds: FileDataset, header: Dataset, dimension_uid: str) -> None:
     ds.ReferencedSeriesSequence = Sequence([series])
 
 
+def _pixel_measures(spacing: Spacing) -> Dataset:
+    """Pixel Measures (C.7.6.16.2.1) as the film has them: at the detector where nobody calibrated them (10.7.1.3).
+
+    May be left out beside a Derivation Image (A.51.5), but OHIF 3.13 falls over a segmentation without.
+    """
+    return _item(
+        SliceThickness=NO_THICKNESS,
+        PixelSpacing=[format_number_as_ds(one) for one in (spacing.row_mm, spacing.column_mm)],
+    )
+
+
 def _derivation(header: Dataset) -> Dataset:
-    """Derivation Image (C.7.6.16.2.6), which stands for position and spacing: the mask's pixels are the film's."""
+    """Derivation Image (C.7.6.16.2.6), which stands for position and orientation: the mask's pixels are the film's.
+
+    No Plane Orientation (Patient): OHIF would draw the mask with 1\\0\\0\\0\\1\\0, which is false of every radiograph.
+    """
     film = image_reference(header)
     film.SpatialLocationsPreserved = "YES"
     film.PurposeOfReferenceCodeSequence = Sequence([code_item(codes.SOURCE_IMAGE_FOR_PROCESSING)])

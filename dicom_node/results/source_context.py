@@ -132,7 +132,11 @@ def header_digest(ds: Dataset) -> str:
 
     File meta information, transfer syntax, lossy re-encoding and pixels do not count.
     """
-    header = read_source_header(ds)
+    return normalised_digest(read_source_header(ds))
+
+
+def normalised_digest(header: Dataset) -> str:
+    """The `header_digest` of what `read_source_header` gave."""
     return digest_of(_shape(header, (*STUDY_LEVEL, *IMAGE_LEVEL)))
 
 

@@ -15,6 +15,7 @@ from dicom_node.results.capture_style import style_of
 from dicom_node.results.composition import CompositionContext, DestinationProfile
 from dicom_node.results.film_drawing import RgbImage
 from dicom_node.results.messages import Message
+from dicom_node.results.reduced_film import Film
 from dicom_node.results.result_identity import image_shape, result_identity
 from dicom_node.results.result_instance import encode_instance, start_instance
 from dicom_node.results.source_context import encoding_shape, newest_header
@@ -36,9 +37,8 @@ from dicom_node.results.wording import (
     threshold_words,
 )
 from pipeline.findings import ImageFindings, Outcome
-from pipeline.radiograph import Radiograph
 
-Films = Mapping[str, Radiograph]
+Films = Mapping[str, Film]
 
 # Instance numbers of a revision's pages: 1, 2 ..., of the next 101, 102 ...
 _PAGES_OF_A_REVISION = 100
@@ -56,7 +56,7 @@ def compose_summary(
     """The pages of a study's summary, about twelve images on each; the same arguments give the same bytes.
 
     `sources`: a header by SOP Instance UID for every image of `study`, as received or normalised. `radiographs`: the
-    films by the same; an image without one gets a card. An image that is not to be shown is left out of `study`.
+    films by the same, whole or reduced; an image without one gets a card. An image that is not to be shown is left out of `study`.
 
     Raises:
         CompositionError: no images, or a source is missing or cannot be referenced.
@@ -114,7 +114,7 @@ def _pages(
     return pages
 
 
-def _tile(one: ReportedImage, radiograph: Radiograph | None, wording: Wording) -> SummaryTile:
+def _tile(one: ReportedImage, radiograph: Film | None, wording: Wording) -> SummaryTile:
     findings = one.image.findings
     place = place_words(one.header, wording)
     reason = f"{wording.text(findings.reason.meaning)}." if findings.reason else ""
@@ -132,7 +132,7 @@ def _tile(one: ReportedImage, radiograph: Radiograph | None, wording: Wording) -
     )
 
 
-def _shape(findings: ImageFindings, radiograph: Radiograph | None) -> float:
+def _shape(findings: ImageFindings, radiograph: Film | None) -> float:
     """Width over height as it is seen."""
     if radiograph is not None:
         return radiograph.columns / (radiograph.rows * radiograph.pixel_aspect)

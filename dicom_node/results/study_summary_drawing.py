@@ -15,7 +15,9 @@ from dicom_node.results.film_drawing import (
     draw_frame,
     frame_around,
     grey_film,
+    write_line,
 )
+from dicom_node.results.reduced_film import Film
 from dicom_node.results.study_summary_layout import (
     SummaryLayout,
     SummaryTile,
@@ -24,7 +26,6 @@ from dicom_node.results.study_summary_layout import (
     film_size,
 )
 from pipeline.findings import Outcome
-from pipeline.radiograph import Radiograph
 
 _BLACK: Colour = (0, 0, 0)
 
@@ -39,17 +40,15 @@ def draw_page(
 ) -> RgbImage:
     """Uint8 (rows, columns, 3), RGB. `page`: "page 1 of 2", or "" on the only one; `no_film` stands for a missing film."""
     canvas = Image.new("RGB", (layout.width, layout.height), STRIP)
-    pen = ImageDraw.Draw(canvas, "RGBA")
-    _draw_header(pen, layout, words, page)
+    _draw_header(canvas, layout, words, page)
     for index, tile in enumerate(tiles):
-        _draw_tile(canvas, pen, tile, layout, layout.tile(index), no_film)
-    _draw_footer(pen, layout, words)
+        _draw_tile(canvas, tile, layout, layout.tile(index), no_film)
+    _draw_footer(canvas, layout, words)
     return np.array(canvas)
 
 
-def _draw_header(
-    pen: ImageDraw.ImageDraw, layout: SummaryLayout, words: SummaryWords, page: str
-) -> None:
+def _draw_header(canvas: Image.Image, layout: SummaryLayout, words: SummaryWords, page: str) -> None:
+    pen = ImageDraw.Draw(canvas)
     letters, margin, top = layout.letters, layout.margin, round(layout.margin * 0.6)
     baseline, right = top + letters.font("title").getmetrics()[0], layout.width - margin
     room = right - 2 * margin - letters.font("plain").getlength(page)
@@ -57,12 +56,11 @@ def _draw_header(
     rank = "title" if letters.font("title").getlength(words.title) <= room else "plain"
     pen.text((margin, baseline), words.title, fill=BRIGHT, font=letters.font(rank), anchor="ls")
     pen.text((right, baseline), page, fill=DIM, font=letters.font("plain"), anchor="rs")
-    _draw_lines(pen, layout, layout.counts, "plain", (margin, top + letters.line("title")), DIM)
+    _draw_lines(canvas, layout, layout.counts, "plain", (margin, top + letters.line("title")), DIM)
 
 
 def _draw_tile(
     canvas: Image.Image,
-    pen: ImageDraw.ImageDraw,
     tile: SummaryTile,
     layout: SummaryLayout,
     corner: tuple[int, int],
@@ -70,28 +68,27 @@ def _draw_tile(
 ) -> None:
     x, y = corner
     width, height = layout.film_width, layout.film_height
-    pen.rectangle((x, y, x + width - 1, y + height + layout.caption_height - 1), fill=CARD)
+    canvas.paste(CARD, (x, y, x + width, y + height + layout.caption_height))
     if height:
-        pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_BLACK)
+        canvas.paste(_BLACK, (x, y, x + width, y + height))
         if tile.radiograph is None:
             middle = (x + width / 2, y + height / 2)
-            pen.text(middle, no_film, fill=DIM, font=layout.letters.font("plain"), anchor="mm")
+            font = layout.letters.font("plain")
+            ImageDraw.Draw(canvas).text(middle, no_film, fill=DIM, font=font, anchor="mm")
         else:
-            _draw_film(canvas, pen, tile, tile.radiograph, layout, corner)
+            _draw_film(canvas, tile, tile.radiograph, layout, corner)
     # A bar in the outcome's colour parts film and words.
     bar = max(2, layout.letters.unit // 6)
-    pen.rectangle(
-        (x, y + height, x + width - 1, y + height + bar - 1),
-        fill=layout.letters.style.colour_of(tile.outcome),
+    canvas.paste(
+        layout.letters.style.colour_of(tile.outcome), (x, y + height, x + width, y + height + bar)
     )
-    _draw_caption(pen, tile, layout, (x, y + height))
+    _draw_caption(canvas, tile, layout, (x, y + height))
 
 
 def _draw_film(
     canvas: Image.Image,
-    pen: ImageDraw.ImageDraw,
     tile: SummaryTile,
-    radiograph: Radiograph,
+    radiograph: Film,
     layout: SummaryLayout,
     corner: tuple[int, int],
 ) -> None:
@@ -100,6 +97,7 @@ def _draw_film(
     top = corner[1] + (layout.film_height - height) // 2
     canvas.paste(Image.fromarray(grey_film(radiograph.pixels, width, height)), (left, top))
     across, down = width / radiograph.columns, height / radiograph.rows
+    pen = ImageDraw.Draw(canvas, "RGBA")
     stroke = max(1, round(max(layout.width, layout.height) / 640))
     dash = max(4 * stroke, round(layout.letters.unit * 0.4))
     for region in tile.regions:
@@ -117,36 +115,38 @@ def _draw_film(
 
 
 def _draw_caption(
-    pen: ImageDraw.ImageDraw, tile: SummaryTile, layout: SummaryLayout, corner: tuple[int, int]
+    canvas: Image.Image, tile: SummaryTile, layout: SummaryLayout, corner: tuple[int, int]
 ) -> None:
     gap = layout.gap
     x, y = corner[0] + gap, corner[1] + gap
     place, result, remarks = caption_lines(tile, layout.letters, layout.film_width)
     baseline = y + layout.letters.font("small").getmetrics()[0]
-    pen.text((x, baseline), tile.number, fill=BRIGHT, font=layout.letters.font("plain"), anchor="ls")
+    font = layout.letters.font("plain")
+    ImageDraw.Draw(canvas).text((x, baseline), tile.number, fill=BRIGHT, font=font, anchor="ls")
     beside = (x + layout.letters.indent(tile.number), y)
-    y = _draw_lines(pen, layout, place, "small", beside, DIM)
+    y = _draw_lines(canvas, layout, place, "small", beside, DIM)
     said = (
         DIM if tile.outcome is Outcome.NOT_PROCESSED else layout.letters.style.colour_of(tile.outcome)
     )
-    y = _draw_lines(pen, layout, result, "plain", (x, y), said)
-    _draw_lines(pen, layout, remarks, "small", (x, y), DIM)
+    y = _draw_lines(canvas, layout, result, "plain", (x, y), said)
+    _draw_lines(canvas, layout, remarks, "small", (x, y), DIM)
 
 
-def _draw_footer(pen: ImageDraw.ImageDraw, layout: SummaryLayout, words: SummaryWords) -> None:
+def _draw_footer(canvas: Image.Image, layout: SummaryLayout, words: SummaryWords) -> None:
     letters, x = layout.letters, layout.margin
     small, plain = letters.line("small"), letters.line("plain")
     height = plain * (1 + len(layout.notice)) + small * len(layout.readers)
     y = layout.height - height - round(layout.margin * 0.7)
-    _draw_key(pen, layout, words, (x, y))
-    y = _draw_lines(pen, layout, layout.notice, "plain", (x, y + plain), BRIGHT)
-    _draw_lines(pen, layout, layout.readers, "small", (x, y), DIM)
+    _draw_key(canvas, layout, words, (x, y))
+    y = _draw_lines(canvas, layout, layout.notice, "plain", (x, y + plain), BRIGHT)
+    _draw_lines(canvas, layout, layout.readers, "small", (x, y), DIM)
 
 
 def _draw_key(
-    pen: ImageDraw.ImageDraw, layout: SummaryLayout, words: SummaryWords, corner: tuple[int, int]
+    canvas: Image.Image, layout: SummaryLayout, words: SummaryWords, corner: tuple[int, int]
 ) -> None:
     """Two small boxes with what they mean."""
+    pen = ImageDraw.Draw(canvas, "RGBA")
     x, y = corner
     unit, font = layout.letters.unit, layout.letters.font("plain")
     stroke = max(1, unit // 10)
@@ -159,9 +159,9 @@ def _draw_key(
 
 
 def _draw_lines(
-    pen: ImageDraw.ImageDraw,
+    canvas: Image.Image,
     layout: SummaryLayout,
-    lines: tuple[str, ...] | list[str],
+    lines: tuple[str, ...],
     rank: str,
     start: tuple[int, int],
     colour: Colour,
@@ -169,6 +169,6 @@ def _draw_lines(
     """The lines below each other; where the next would begin."""
     x, y = start
     for line in lines:
-        pen.text((x, y), line, fill=colour, font=layout.letters.font(rank))
+        write_line(canvas, (x, y), line, colour, layout.letters.font(rank))
         y += layout.letters.line(rank)
     return y

@@ -10,14 +10,14 @@ from math import ceil
 
 from dicom_node.results.capture_style import OWN_STYLE, CaptureStyle
 from dicom_node.results.overlay_layout import wrap_words
+from dicom_node.results.reduced_film import Film
 from dicom_node.results.typeface import Font, font_of
 from pipeline.findings import Outcome, Region
-from pipeline.radiograph import Radiograph
 
 # More would make the films too small to be recognised.
 MOST_TILES = 12
 # A summary of reduced films gains nothing from more pixels; 3:4 is the shape of most monitors, upright or not.
-_LARGEST_SIDE = 2048
+LARGEST_SIDE = 2048
 _SHAPES = ((1.0, 0.75), (0.75, 1.0), (1.0, 1.0))
 # In units, the height of plain letters: the narrowest tile, and the smallest film that is worth a place.
 _NARROWEST_TILE, _SMALLEST_FILM = 11, 6
@@ -38,7 +38,7 @@ class SummaryTile:
     place: str
     result: str
     remarks: str
-    radiograph: Radiograph | None
+    radiograph: Film | None
     regions: tuple[Region, ...]
     shape: float
 
@@ -69,7 +69,7 @@ class Letters:
         """A line with the space below it."""
         return round(self._size(rank) * 1.4)
 
-    def wrapped(self, text: str, rank: str, room: float) -> list[str]:
+    def wrapped(self, text: str, rank: str, room: float) -> tuple[str, ...]:
         """The text in lines no wider than `room`."""
         return wrap_words(text, self.font(rank), room)
 
@@ -130,7 +130,7 @@ def lay_out_pages(
 
     As many tiles go on a page as leave the films recognisable, twelve at most, and every page gets about as many.
     """
-    side = min(longest_side, _LARGEST_SIDE)
+    side = min(longest_side, LARGEST_SIDE)
     letters = Letters(max(_SMALLEST_LETTERS, round(side * 0.0125)), style)
     for count in range(min(MOST_TILES, len(tiles)), 0, -1):
         pages = ceil(len(tiles) / count)
@@ -195,9 +195,9 @@ def _page(
     across = tile_width(width, columns, letters)
     room = width - 2 * margin
     roomy = max(page) >= _ROOMY
-    counts = letters.wrapped(words.counts, "plain", room) if roomy else []
+    counts = letters.wrapped(words.counts, "plain", room) if roomy else ()
     notice = letters.wrapped(words.notice, "plain", room)
-    readers = [line for text in words.readers for line in letters.wrapped(text, "small", room)]
+    readers = tuple(line for text in words.readers for line in letters.wrapped(text, "small", room))
     top = margin + letters.line("title") + len(counts) * letters.line("plain") + gap
     footer = (1 + len(notice)) * letters.line("plain") + len(readers) * letters.line("small") + margin
     caption = max(caption_height(tile, letters, across) for tile in tiles)
@@ -214,9 +214,9 @@ def _page(
         caption_height=caption,
         top=top,
         letters=letters,
-        counts=tuple(counts),
-        notice=tuple(notice),
-        readers=tuple(readers),
+        counts=counts,
+        notice=notice,
+        readers=readers,
     )
 
 
@@ -227,11 +227,11 @@ def tile_width(page_width: int, columns: int, letters: Letters) -> int:
 
 def caption_lines(
     tile: SummaryTile, letters: Letters, width: int
-) -> tuple[list[str], list[str], list[str]]:
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Place, result and remarks, wrapped to a tile."""
     room = width - 2 * gap_of(letters)
     return (
-        letters.wrapped(tile.place, "small", room - letters.indent(tile.number)) or [""],
+        letters.wrapped(tile.place, "small", room - letters.indent(tile.number)) or ("",),
         letters.wrapped(tile.result, "plain", room),
         letters.wrapped(tile.remarks, "small", room),
     )

@@ -29,6 +29,7 @@ from pipeline.findings import (
     Thresholds,
 )
 from pipeline.greyscale import Greyscale, Window
+from pipeline.pixel_conversion import read_spacing
 from pipeline.radiograph import Radiograph
 from tests.phantoms import COLUMNS, ROWS, stored_values
 
@@ -133,7 +134,7 @@ def radiograph_of(source: Dataset) -> Radiograph:
     pixels = 1.0 - share if inverted else share
     window = Window((low + high + 1) / 2, high - low + 1, "LINEAR")
     greyscale = Greyscale(None, window, inverted)
-    return Radiograph(pixels.astype(np.float32), None, None, 1.0, "digest", greyscale)
+    return Radiograph(pixels.astype(np.float32), None, read_spacing(source), 1.0, "digest", greyscale)
 
 
 def overlay(

@@ -22,7 +22,7 @@ from dicom_node.results.explanation_capture_drawing import (
     explanation_layout,
     heat_over,
 )
-from pipeline.activation_map import Arrow, Explanation
+from pipeline.activation_map import MOST_LEVEL, Arrow, Explanation
 from pipeline.findings import RESEARCH_NOTICE, ImageFindings
 from pipeline.radiograph import Radiograph
 from tests.phantoms import encode, header_case, phantom
@@ -137,6 +137,18 @@ def test_the_same_job_gives_the_same_bytes_and_what_shapes_them_another_uid() ->
     assert len({one.sop_instance_uid for one in made}) == len(made)
 
 
+def test_maps_that_no_picture_can_tell_apart_are_one_object() -> None:
+    """The UID is that of what is drawn: an engine's last digit makes no second object."""
+    source = phantom()
+    exact = explained(source.Rows, source.Columns)
+    rounded = Explanation((exact.levels / MOST_LEVEL).astype(np.float32), exact.arrow)
+    coarse = Explanation((exact.levels // 256 * 256 / MOST_LEVEL).astype(np.float32), exact.arrow)
+    assert not np.array_equal(exact.activation, rounded.activation)
+    made = [gradcam(source, explanation=one) for one in (exact, rounded, coarse)]
+    assert made[0].data == made[1].data
+    assert made[0].sop_instance_uid != made[2].sop_instance_uid
+
+
 def test_grad_cams_of_a_study_share_a_series_of_their_own() -> None:
     """Not the overlays' series."""
     first, second = gradcam(phantom()), gradcam(phantom(seed=2), NEGATIVE, instance_number=2)
@@ -198,7 +210,7 @@ def test_what_is_not_hot_stays_the_films_own_grey(rows: int, columns: int, aspec
 
 def test_the_heat_gets_lighter_with_the_value_in_grey_too() -> None:
     """A perceptually even map over black, and a veil that only brightens where there is no colour."""
-    levels = np.linspace(FAINT, 1, 60, dtype=np.float32)[None]
+    levels = np.linspace(FAINT * MOST_LEVEL, MOST_LEVEL, 60).astype(np.uint16)[None]
     weights = np.array([0.299, 0.587, 0.114])
     dark = heat_over(np.zeros((1, 60, 3), np.uint8), levels) @ weights
     assert np.all(np.diff(dark[0]) > -0.5)

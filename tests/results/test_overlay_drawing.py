@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
+from dicom_node.results.film_drawing import write_line
 from dicom_node.results.overlay_drawing import draw_card, draw_overlay, overlay_layout
 from dicom_node.results.overlay_layout import lay_out
+from dicom_node.results.typeface import font_of, own_typeface
 from dicom_node.results.wording import outcome_words, percent
 from pipeline.findings import ImageFindings, Outcome, Region
 from pipeline.radiograph import Radiograph
@@ -79,6 +82,28 @@ def test_larger_values_are_brighter() -> None:
     row = pixels[(top + bottom) // 2, left:right, 0]
     assert row[5] < 5
     assert row[-5] > 250
+
+
+def test_what_is_no_number_or_below_black_is_black() -> None:
+    """Enlarging overshoots at edges, and a damaged film may hold anything."""
+    film = _film(64, 64, value=0.0)
+    film.pixels[:, :16], film.pixels[:, 48:] = np.nan, 1.0
+    pixels = draw_overlay(film, _reading(film), longest_side=512)
+    left, top, right, bottom = overlay_layout(film, _reading(film), longest_side=512).film
+    shown, edge = pixels[top:bottom, left:right], round((right - left) * 0.75)
+    assert shown[:, : edge - 8].max() == 0
+    assert shown[:, edge - 8 :].max() == 255
+
+
+def test_a_line_of_text_is_the_same_wherever_and_however_often_it_is_written() -> None:
+    """Its letters are kept from one picture to the next: as Pillow draws them, also on another ground."""
+    font = font_of(21, own_typeface())
+    for text in ("Thresholds: fracture 62.0 %", "jÅ", ""):
+        for ground in ((0, 0, 0), (15, 17, 20), (200, 100, 50)):
+            drawn, written = (Image.new("RGB", (400, 60), ground) for _ in range(2))
+            ImageDraw.Draw(drawn).text((7, 11), text, fill=(158, 164, 172), font=font)
+            write_line(written, (7, 11), text, (158, 164, 172), font)
+            assert np.array_equal(np.array(drawn), np.array(written))
 
 
 def test_a_fracture_is_a_closed_line_and_a_doubt_a_broken_one() -> None:

@@ -139,6 +139,24 @@ def test_highdicom_reads_it_with_its_segment_its_film_and_its_algorithm() -> Non
     assert np.array_equal(pixels[0, :, :, 0], read_back(result).pixel_array)
 
 
+@pytest.mark.parametrize(
+    ("case", "spacing"),
+    [("PixelSpacing", [0.5, 0.5]), ("only ImagerPixelSpacing", [0.2, 0.2]), ("no spacing", None)],
+)
+def test_it_has_the_films_spacing_and_claims_no_place_in_the_patient(
+    case: str, spacing: list[float] | None
+) -> None:
+    """A radiograph has no plane in the patient: a mask that named one would have its sides wrong."""
+    ds = read_back(segmented(header_case(case)))
+    (shared,) = ds.SharedFunctionalGroupsSequence
+    given = shared.get("PixelMeasuresSequence")
+    assert (list(given[0].PixelSpacing) if given else None) == spacing
+    named = {element.keyword for element in ds.iterall()}
+    assert not named & {
+        "FrameOfReferenceUID", "PlaneOrientationSequence", "PlanePositionSequence",
+    }  # fmt: skip
+
+
 def test_it_says_that_it_is_for_research_only_and_calls_a_doubt_a_doubt() -> None:
     """In the series, in the segment, and coded."""
     sure, doubtful = read_back(segmented(phantom())), read_back(segmented(phantom(), DOUBTFUL))

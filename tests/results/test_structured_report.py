@@ -67,26 +67,41 @@ def _codes(group: Dataset) -> dict[str, str]:
     return {_name(item): _value(item) for item in group.ContentSequence if item.ValueType == "CODE"}
 
 
+def _numbers(group: Dataset) -> dict[str, Dataset]:
+    return {
+        str(item.ConceptNameCodeSequence[0].CodeMeaning): item
+        for item in group.ContentSequence
+        if item.ValueType == "NUM"
+    }
+
+
 def _region(group: Dataset) -> list[float]:
     (scoord,) = [item for item in group.ContentSequence if item.ValueType == "SCOORD"]
     return [float(value) for value in scoord.GraphicData]
 
 
 @pytest.mark.parametrize(
-    ("name", "judged"), [("positive", "52101004"), ("doubt", "373068000"), ("negative", "272519000")]
+    ("name", "judged", "grade"),
+    [
+        ("positive", "52101004", "Fracture suspected"),
+        ("doubt", "373068000", "Doubt"),
+        ("negative", "272519000", "Below threshold"),
+    ],
 )
 def test_a_read_image_says_present_undetermined_or_absent_with_its_probability(
-    name: str, judged: str
+    name: str, judged: str, grade: str
 ) -> None:
     """In percent, so that viewers print "87.34 %", and never as a Finding, which would index negatives."""
     findings = READINGS[name]
     whole = _groups(read_back(report([(phantom(), findings)])))[0]
     assert _codes(whole)["72704001"] == judged
     assert "121071" not in _codes(whole)
-    (number,) = [item for item in whole.ContentSequence if item.ValueType == "NUM"]
-    measured = number.MeasuredValueSequence[0]
-    assert float(measured.NumericValue) == pytest.approx(100 * (findings.fracture_probability or 0))
-    assert measured.MeasurementUnitsCodeSequence[0].CodeValue == "%"
+    numbers = _numbers(whole)
+    assert list(numbers) == ["Probability", grade]
+    for number in numbers.values():
+        measured = number.MeasuredValueSequence[0]
+        assert float(measured.NumericValue) == pytest.approx(100 * (findings.fracture_probability or 0))
+        assert measured.MeasurementUnitsCodeSequence[0].CodeValue == "%"
 
 
 @pytest.mark.parametrize(("findings", "attempt"), [(NOT_ATTEMPTED, "111225"), (FAILED, "111224")])
@@ -113,6 +128,8 @@ def test_only_regions_at_an_operating_point_are_reported_and_only_fractures_are_
     assert _codes(fracture)["72704001"] == "52101004"
     assert "121071" not in _codes(doubt)
     assert _codes(doubt)["72704001"] == "373068000"
+    assert "Fracture suspected" in _numbers(fracture)
+    assert "Doubt" in _numbers(doubt)
     assert _region(fracture) == [50, 60, 90.5, 60, 90.5, 100, 50, 100, 50, 60]
     rows, columns = POSITIVE.rows, POSITIVE.columns
     assert _region(whole) == [0, 0, columns, 0, columns, rows, 0, rows, 0, 0]
@@ -134,6 +151,29 @@ def test_every_group_has_what_viewers_need(findings: ImageFindings) -> None:
     assert containers == ["111028", "126010", "C0034375"]
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("positive", ["Fracture suspected 87 %", "Fracture suspected 81 %", "Doubt 41 %"]),
+        ("negative", ["Below threshold 4 %"]),
+        ("failed", ["Not processed"]),
+    ],
+)
+def test_every_group_has_its_result_in_words_as_a_short_label(name: str, labels: list[str]) -> None:
+    """For viewers that show that, in the destination's language."""
+    groups = _groups(read_back(report([(phantom(), READINGS[name])])))
+    said = [item for group in groups for item in group.ContentSequence if _name(item) == "125309"]
+    assert [str(item.TextValue) for item in said] == labels
+    german = DestinationProfile("german", language="de")
+    (label,) = [
+        item
+        for item in _items(read_back(report([(phantom(), NEGATIVE)], profile=german)))
+        if _name(item) == "125309"
+    ]
+    assert str(label.TextValue) == "Unter der Schwelle 4 %"
+    assert [_value(child) for child in label.ContentSequence] == ["de"]
+
+
 def test_the_model_and_both_operating_points_stand_in_every_group() -> None:
     """TID 4019: name, version, digest of the package, engine, thresholds."""
     for group in _groups(read_back(report([(phantom(), POSITIVE)]))):
@@ -152,12 +192,20 @@ def test_the_model_and_both_operating_points_stand_in_every_group() -> None:
 def test_the_finer_site_is_the_headers_and_marked_so() -> None:
     """The model knows "hand", from elbow to fingers; Forearm and the side come from the header."""
     whole = _groups(read_back(report([(phantom(modality="DX", limb="forearm"), POSITIVE)])))[0]
-    coarse, fine = [item for item in whole.ContentSequence if _name(item) == "363698007"]
+    probability = _numbers(whole)["Probability"]
+    coarse, fine = [item for item in probability.ContentSequence if _name(item) == "363698007"]
     assert (_value(coarse), _value(fine)) == ("53120007", "14975008")
     marks = [str(child.get("TextValue", "")) for child in fine.ContentSequence]
     assert "Body part from the image header" in marks
     side = [child for child in fine.ContentSequence if _name(child) == "272741003"]
     assert _value(side[0]) == "24028007"
+
+
+@pytest.mark.parametrize("findings", READINGS.values(), ids=READINGS)
+def test_no_group_has_a_finding_site_beside_its_numbers(findings: ImageFindings) -> None:
+    """OHIF would print its code, "363698007", beside the box; inside a number it stays out of sight."""
+    for group in _groups(read_back(report([(phantom(), findings)]))):
+        assert "363698007" not in [_name(item) for item in group.ContentSequence]
 
 
 @pytest.mark.parametrize("findings", READINGS.values(), ids=READINGS)

@@ -92,6 +92,15 @@ class Browser:
         self.page.locator(SERIES).filter(has_text=series).dblclick(timeout=PATIENCE_MS)
         self.page.wait_for_function(_DRAWN, arg=image, timeout=PATIENCE_MS)
 
+    def begin(self, series: str, says: str) -> None:
+        """A double click on a series that is never shown; ends when the viewer says these words over the film."""
+        self.page.locator(SERIES).filter(has_text=series).dblclick(timeout=PATIENCE_MS)
+        self.page.get_by_text(says).wait_for(timeout=PATIENCE_MS)
+
+    def lines(self) -> int:
+        """How many lines lie over what is shown."""
+        return int(self.page.locator(LINES).count())
+
     def answer(self, answer: Literal["Yes", "No"]) -> None:
         """To the question whether the report's regions shall become the reader's own measurements."""
         question = self.page.get_by_text(QUESTION)
@@ -102,7 +111,7 @@ class Browser:
     def shoot(self, name: str, *, lines: int = 0) -> Shot:
         """The window as it is once so many lines are drawn and nothing moves any more."""
         until = time.monotonic() + PATIENCE_MS / 1000
-        while self.page.locator(LINES).count() < lines:
+        while self.lines() < lines:
             assert time.monotonic() < until, f"fewer than {lines} lines; {self.errors}"
             # OHIF draws a report's lines with the next drawing of the film. Where it is slow the film was drawn
             # before; "fit to window" draws it again. ("Reset", the space bar, inverts MONOCHROME1.)

@@ -16,6 +16,8 @@ from tests.viewer.studies import RIM
 Mask = npt.NDArray[np.bool_]
 # Channels of a coloured pixel differ by so much; those of a film's pixel not at all.
 COLOURED = 80
+# Grey levels of 256: a viewer's window and its interpolation are not ours.
+SAME_GREY = 8
 # Pixels of the screen: half a pixel each for the rim's edge and the line, and the line's own width and shadow.
 NEAR = 3
 # A dash and its gap measure four pixels each.
@@ -106,6 +108,13 @@ def without_words(drawn: Mask, shot: Shot) -> Mask:
     return np.asarray(left)
 
 
+def without_marks(area: Mask, shot: Shot) -> Mask:
+    """What is left of an area when all marks on the screen are rubbed out, and the words beside them."""
+    near = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
+    marks = cv2.dilate(coloured(shot.picture).astype(np.uint8), near) > 0
+    return without_words(area & ~marks, shot)
+
+
 def filled(shape: tuple[int, ...], box: Box) -> Mask:
     """A mask of a picture's shape, true inside a box."""
     mask = np.zeros(shape[:2], dtype=bool)
@@ -121,6 +130,13 @@ def as_shown(image: npt.NDArray[Any], place: Place, shape: tuple[int, ...]) -> n
     # OpenCV's coordinates are those of pixels' centres.
     move = np.array([[across, 0, x0 + across / 2 - 0.5], [0, down, y0 + down / 2 - 0.5]])
     return np.asarray(cv2.warpAffine(image, move, (shape[1], shape[0]), flags=cv2.INTER_LINEAR))
+
+
+def share_alike(shot: Shot, place: Place, image: npt.NDArray[np.uint8], area: Mask) -> float:
+    """How many of the pixels of an area have the colours of an image at its place."""
+    expected = as_shown(image, place, shot.picture.shape).astype(int)
+    alike = (np.abs(shot.picture.astype(int) - expected) <= SAME_GREY).all(axis=2)
+    return float(alike[area].mean())
 
 
 def _between(found: list[int]) -> tuple[int, int]:

@@ -9,16 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from pydicom import FileDataset
 
 from dicom_node.records import ResultObject, StudyFindings
 from dicom_node.results.composition import DestinationProfile
+from dicom_node.results.explanation_capture import compose_explanation
 from dicom_node.results.key_objects import compose_key_objects
 from dicom_node.results.presentation_state import compose_presentation_state
 from dicom_node.results.segmentation import compose_segmentation
+from dicom_node.results.study_summary import compose_summary
+from pipeline.activation_map import Explanation
+from pipeline.explanation import choose_arrow
 from pipeline.findings import ImageFindings, Outcome, Region
 from pipeline.geometry import Box
 from pipeline.pixel_conversion import read_radiograph
+from pipeline.radiograph import Radiograph
 from tests.phantoms import encode, phantom, put_values, stored_values
 from tests.results.hand_made import CONTEXT, NEGATIVE, POSITIVE, overlay, report, study_image
 
@@ -63,47 +69,75 @@ class Study:
 
 def studies() -> dict[str, Study]:
     """Upright and lying, both polarities, with a fracture and without."""
+    upright: dict[str, Any] = {"rows": LONG, "columns": SHORT, "modality": "DX"}
+    lying: dict[str, Any] = {"rows": SHORT, "columns": LONG, "modality": "CR", "monochrome1": True}
     return {
-        "upright": _study("upright", POSITIVE, UPRIGHT, modality="DX", rows=LONG, columns=SHORT),
-        "lying": _study(
-            "lying", POSITIVE, LYING, modality="CR", rows=SHORT, columns=LONG, monochrome1=True
-        ),
-        "negative": _study(
-            "negative", NEGATIVE, (), modality="DX", rows=LONG, columns=SHORT, broken=False
-        ),
+        "upright": study_of("upright", POSITIVE, UPRIGHT, marks=True, **upright),
+        "lying": study_of("lying", POSITIVE, LYING, **lying),
+        "negative": study_of("negative", NEGATIVE, (), broken=False, **upright),
     }
 
 
-def _study(name: str, reading: ImageFindings, regions: tuple[Region, ...], **film: Any) -> Study:
+def study_of(
+    name: str,
+    reading: ImageFindings,
+    regions: tuple[Region, ...],
+    *,
+    marks: bool = False,
+    profile: DestinationProfile = PROFILE,
+    rim: int = RIM,
+    **film: Any,
+) -> Study:
+    """A film with these regions in it, its report and its overlay; `marks`: with all else that stands beside a film."""
     ds = phantom(study=f"viewer {name}", **film)
-    _draw_rim(ds)
+    if rim:
+        _draw_rim(ds, rim)
     findings = replace(reading, rows=ds.Rows, columns=ds.Columns, regions=regions)
+    # Nothing of a film that was not read is drawn.
+    read = None if findings.reason else read_radiograph(ds)
     results = {
-        "sr": report([(ds, findings)], profile=PROFILE),
-        "sc": overlay(ds, findings, profile=PROFILE, radiograph=read_radiograph(ds)),
+        "sr": report([(ds, findings)], profile=profile),
+        "sc": overlay(ds, findings, profile=profile, radiograph=read, card=read is None),
     }
-    if name == "upright":
-        results |= _marks(ds, findings)
+    if marks:
+        results |= _marks(ds, findings, read, profile)
     return Study(ds, findings, {kind: result.data for kind, result in results.items()})
 
 
-def _marks(ds: FileDataset, findings: ImageFindings) -> dict[str, ResultObject]:
+def _marks(
+    ds: FileDataset, findings: ImageFindings, read: Radiograph | None, profile: DestinationProfile
+) -> dict[str, ResultObject]:
     """The results that a destination gets only if it asks for them."""
-    image, film = study_image(ds, findings), read_radiograph(ds)
+    image, uid = study_image(ds, findings), str(ds.SOPInstanceUID)
     study = StudyFindings(str(ds.StudyInstanceUID), 1, CONTEXT.composed_at, (image,))
+    films = {} if read is None else {uid: read}
     place = {"revision": 1, "instance_number": 1}
-    made = {
-        "gsps": compose_presentation_state(image, ds, film, PROFILE, CONTEXT, **place),
-        "seg": compose_segmentation(image, ds, film, PROFILE, CONTEXT, **place),
-        "kos": compose_key_objects(study, {str(ds.SOPInstanceUID): ds}, PROFILE, CONTEXT),
-    }
+    (page,) = compose_summary(study, {uid: ds}, films, profile, CONTEXT)
+    made = {"summary": page, "kos": compose_key_objects(study, {uid: ds}, profile, CONTEXT)}
+    if read is not None:
+        hot = _heat(read.pixels.shape, findings)
+        made |= {
+            "gsps": compose_presentation_state(image, ds, read, profile, CONTEXT, **place),
+            "seg": compose_segmentation(image, ds, read, profile, CONTEXT, **place),
+            "gradcam": compose_explanation(image, ds, read, hot, profile, CONTEXT, **place),
+        }
     return {kind: result for kind, result in made.items() if result is not None}
 
 
-def _draw_rim(ds: FileDataset) -> None:
+def _heat(shape: tuple[int, ...], findings: ImageFindings) -> Explanation:
+    """A map that is warm in each region, and hottest in the likeliest."""
+    heat = np.zeros(shape, np.float32)
+    for region in findings.visible_regions:
+        x0, y0, x1, y1 = (round(edge) for edge in region.box)
+        bump = np.hanning(y1 - y0 + 2)[1:-1, None] * np.hanning(x1 - x0 + 2)[None, 1:-1]
+        heat[y0:y1, x0:x1] = bump * region.probability / findings.visible_regions[0].probability
+    return Explanation(heat, choose_arrow(heat))
+
+
+def _draw_rim(ds: FileDataset, rim: int) -> None:
     values = stored_values(ds).copy()
     white = 0 if ds.PhotometricInterpretation == "MONOCHROME1" else 4095
-    inner = values[RIM:-RIM, RIM:-RIM].copy()
+    inner = values[rim:-rim, rim:-rim].copy()
     values[:] = white
-    values[RIM:-RIM, RIM:-RIM] = inner
+    values[rim:-rim, rim:-rim] = inner
     put_values(ds, values, int(ds.BitsStored))

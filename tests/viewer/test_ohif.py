@@ -27,7 +27,9 @@ from tests.viewer.film_on_screen import (
     filled,
     place_by_fit,
     place_by_rim,
+    share_alike,
     without_edges,
+    without_marks,
     without_words,
 )
 from tests.viewer.studies import Study, studies
@@ -36,9 +38,17 @@ from tests.viewer.web_server import serving
 # A browser without a graphics card on a busy machine; on an idle one all of it takes a minute.
 pytestmark = [pytest.mark.real_part, pytest.mark.viewer, pytest.mark.timeout(1500)]
 
-REPORT, OVERLAY = "AI fracture report", "AI fracture overlay"
-# Grey levels of 256: the viewer's window and its interpolation are not ours.
-SAME_GREY = 8
+REPORT, REGIONS = "AI fracture report", "AI fracture regions"
+# Kinds of our captures, and the beginnings of their series' names.
+CAPTURES = {
+    "sc": "AI fracture overlay",
+    "summary": "AI fracture summary",
+    "gradcam": "AI Grad-CAM",
+}
+# What stands over the film when a segmentation was asked for.
+LOADING = "Loading SEG"
+# What a Finding Site is called where its code stands for its name.
+FINDING_SITE = "363698007"
 # Pixels.
 _STRIP = 90
 
@@ -55,7 +65,7 @@ def browser(
 ) -> Iterator[Browser]:
     """A window on the viewer of an archive that took all studies by C-STORE."""
     folder = tmp_path_factory.mktemp("viewer")
-    package, plugin = ohif.package(), dicomweb_plugin()
+    package, plugin = ohif.PACKAGE.file(), dicomweb_plugin()
     files = [
         (folder / f"{name}-{kind}.dcm", data)
         for name, study in made.items()
@@ -75,30 +85,32 @@ def browser(
 
 @pytest.fixture(scope="module")
 def upright(browser: Browser, made: dict[str, Study]) -> dict[str, Shot]:
-    """A study of a MONOCHROME2 film that stands: the film, the report on it, the overlay."""
+    """A study of a MONOCHROME2 film that stands: the report on it, and every capture."""
     study = made["upright"]
-    shots = _film_and_report(browser, study, "upright", become_own=False)
-    browser.show(OVERLAY, str(dcmread(io.BytesIO(study.results["sc"])).SOPInstanceUID))
-    return {**shots, "overlay": browser.shoot("upright-overlay")}
+    shots = {"report": _report(browser, study, "upright", become_own=False)}
+    for kind, series in CAPTURES.items():
+        browser.show(series, str(dcmread(io.BytesIO(study.results[kind])).SOPInstanceUID))
+        shots[kind] = browser.shoot(f"upright-{kind}")
+    assert browser.errors == []
+    return shots
 
 
 @pytest.fixture(scope="module")
 def lying(browser: Browser, made: dict[str, Study]) -> dict[str, Shot]:
-    """A study of a MONOCHROME1 film that lies: the film, and the report's regions as the reader's own."""
-    return _film_and_report(browser, made["lying"], "lying", become_own=True)
+    """A study of a MONOCHROME1 film that lies: the report's regions as the reader's own."""
+    return {"report": _report(browser, made["lying"], "lying", become_own=True)}
 
 
 @pytest.mark.parametrize("name", ["upright", "lying"])
 def test_the_reports_boxes_lie_where_its_regions_are(
     name: str, made: dict[str, Study], request: pytest.FixtureRequest
 ) -> None:
-    """All four edges of each, within three pixels of the screen; without the report the film has no lines."""
-    study, shots = made[name], request.getfixturevalue(name)
+    """All four edges of each, within three pixels of the screen."""
+    study, shot = made[name], request.getfixturevalue(name)["report"]
+    place = _place(shot, study)
     for box in study.boxes:
-        for shot, drawn in ((shots["report"], True), (shots["film"], False)):
-            place = _place(shot, study)
-            shares = edge_shares(coloured(shot.picture), place.box(box))
-            assert (min(shares) > 0.95) if drawn else (max(shares) == 0), (box, shares)
+        shares = edge_shares(coloured(shot.picture), place.box(box))
+        assert min(shares) > 0.95, (box, shares)
 
 
 @pytest.mark.parametrize("name", ["upright", "lying"])
@@ -114,60 +126,81 @@ def test_the_report_draws_nothing_else_on_the_film(
     assert without_words(drawn, shot).sum() == 0
 
 
-def test_the_report_says_each_probability_beside_its_box(upright: dict[str, Shot]) -> None:
-    """In percent: of both regions and of the film."""
-    for words in ("Probability: 81.00 %", "Probability: 41.00 %", "Probability: 87.34 %"):
-        assert words in upright["report"].text
+def test_the_report_says_beside_each_box_whether_it_is_a_fracture_or_a_doubt(
+    upright: dict[str, Shot],
+) -> None:
+    """In words and in percent, of both regions and of the film; and no code stands for a word."""
+    for number, grade in (
+        ("81.00", "Fracture suspected"),
+        ("41.00", "Doubt"),
+        ("87.34", "Fracture suspected"),
+    ):
+        assert f"Probability: {number} %" in upright["report"].text
+        assert f"{grade}: {number} %" in upright["report"].text
+    assert FINDING_SITE not in upright["report"].text
 
 
 @pytest.mark.parametrize("name", ["upright", "lying"])
 def test_a_film_of_either_polarity_looks_as_the_model_read_it(
     name: str, made: dict[str, Study], request: pytest.FixtureRequest
 ) -> None:
-    """MONOCHROME1 is not shown inverted, MONOCHROME2 neither: the greys are those of our own conversion."""
-    study, shot = made[name], request.getfixturevalue(name)["film"]
+    """MONOCHROME1 is not shown inverted, MONOCHROME2 neither: between the marks, the greys are those of our conversion."""
+    study, shot = made[name], request.getfixturevalue(name)["report"]
     grey = np.rint(read_radiograph(study.film).pixels * 255).astype(np.uint8)
     place = _place(shot, study)
-    assert _share_alike(shot, place, np.repeat(grey[:, :, None], 3, axis=2)) > 0.98
+    bare = without_marks(_interior(shot, place), shot)
+    assert bare.sum() > 0.9 * _interior(shot, place).sum()
+    assert share_alike(shot, place, np.repeat(grey[:, :, None], 3, axis=2), bare) > 0.98
 
 
-def test_the_overlay_shows_our_pixels(made: dict[str, Study], upright: dict[str, Shot]) -> None:
-    """The film with its boxes and words, colours included, as we drew it."""
-    ours = dcmread(io.BytesIO(made["upright"].results["sc"])).pixel_array
-    shot = upright["overlay"]
+@pytest.mark.parametrize("kind", CAPTURES)
+def test_a_capture_shows_our_pixels(
+    kind: str, made: dict[str, Study], upright: dict[str, Shot]
+) -> None:
+    """Overlay, summary and Grad-CAM as we drew them: boxes, words and colours."""
+    ours = dcmread(io.BytesIO(made["upright"].results[kind])).pixel_array
+    shot = upright[kind]
     place = place_by_fit(shot, *ours.shape[:2])
-    assert _share_alike(shot, place, ours) > 0.98
-    expected = coloured(as_shown(ours, place, shot.picture.shape)) & _interior(shot, place)
+    interior = _interior(shot, place)
+    assert share_alike(shot, place, ours, interior) > 0.98
+    expected = coloured(as_shown(ours, place, shot.picture.shape)) & interior
     assert expected.sum() > 200
     assert (coloured(shot.picture) & expected).sum() > 0.9 * expected.sum()
+
+
+def test_a_segmentation_leaves_the_film_on_the_screen(made: dict[str, Study], browser: Browser) -> None:
+    """The viewer places no mask on a radiograph; it goes on loading over the film, and the next series opens."""
+    study = made["upright"]
+    film = str(study.film.SOPInstanceUID)
+    browser.open(study.uid, film)
+    browser.begin(REGIONS, says=LOADING)
+    browser.show(CAPTURES["sc"], str(dcmread(io.BytesIO(study.results["sc"])).SOPInstanceUID))
+    assert not browser.page.get_by_text(LOADING).count()
+    assert browser.errors == []
 
 
 def test_a_negative_report_opens(made: dict[str, Study], browser: Browser) -> None:
     """The viewer shows the film with its small probability; nothing failed, and no box is drawn inside the film."""
     study = made["negative"]
-    film = str(study.film.SOPInstanceUID)
-    browser.open(study.uid, film)
-    browser.show(REPORT, film)
-    browser.answer("No")
-    shot = browser.shoot("negative-report", lines=1)
-    assert "Probability: 4.00 %" in shot.text
-    assert browser.errors == []
+    shot = _report(browser, study, "negative", become_own=False)
+    assert "Below threshold: 4.00 %" in shot.text
     place = _place(shot, study)
     drawn = without_words(coloured(shot.picture), shot) & _interior(shot, place)
     whole = place.box((0.0, 0.0, float(study.film.Columns), float(study.film.Rows)))
     assert without_edges(drawn, whole).sum() == 0
 
 
-def _film_and_report(browser: Browser, study: Study, name: str, *, become_own: bool) -> dict[str, Shot]:
+def _report(browser: Browser, study: Study, name: str, *, become_own: bool) -> Shot:
+    """The report over its film, which has no lines without it."""
     film = str(study.film.SOPInstanceUID)
     browser.open(study.uid, film)
-    alone = browser.shoot(f"{name}-film")
+    assert browser.lines() == 0
     browser.show(REPORT, film)
     browser.answer("Yes" if become_own else "No")
     # A line for each region, and one for the whole film.
-    report = browser.shoot(f"{name}-report", lines=len(study.boxes) + 1)
+    shot = browser.shoot(f"{name}-report", lines=len(study.boxes) + 1)
     assert browser.errors == []
-    return {"film": alone, "report": report}
+    return shot
 
 
 def _place(shot: Shot, study: Study) -> Place:
@@ -180,10 +213,3 @@ def _interior(shot: Shot, place: Place) -> npt.NDArray[np.bool_]:
     return place.mask(shot.picture.shape) & filled(
         shot.picture.shape, (left, top + _STRIP, right, bottom - _STRIP)
     )
-
-
-def _share_alike(shot: Shot, place: Place, image: npt.NDArray[np.uint8]) -> float:
-    """How many of the pixels that show an image have its colours."""
-    expected = as_shown(image, place, shot.picture.shape).astype(int)
-    alike = (np.abs(shot.picture.astype(int) - expected) <= SAME_GREY).all(axis=2)
-    return float(alike[_interior(shot, place)].mean())
