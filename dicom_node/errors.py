@@ -5,10 +5,13 @@ NodeError
 ├── SpoolError                bytes could not be made safe on disk          (transient)
 │   └── NoRoomError           less disk free than `minimum_free_gb`         (transient)
 ├── LedgerError               the database did not take it                  (transient)
+├── AccountError              a user, role, password or token that cannot be (permanent)
 ├── CompositionError          a result object could not be built            (permanent)
 └── DeliveryError             a destination did not take an object
     ├── DestinationDownError  no association, no answer, an abort           (transient)
-    └── ObjectRefusedError    a C-STORE status that says no, or no accepted context
+    │   └── NothingAcceptedError  an association, but none of our SOP classes   (transient)
+    └── ObjectRefusedError    a C-STORE status that says no
+        └── ClassRefusedError     no accepted context that could carry the object
 """
 
 from __future__ import annotations
@@ -40,6 +43,10 @@ class LedgerError(NodeError):
     transient = True
 
 
+class AccountError(NodeError):
+    """A user, role, password or token that cannot be; the message says why."""
+
+
 class CompositionError(NodeError):
     """A result object could not be built from this source; the message says what is wrong with it."""
 
@@ -49,9 +56,17 @@ class DeliveryError(NodeError):
 
 
 class DestinationDownError(DeliveryError):
-    """No association, no answer or an abort: tried again later."""
+    """No association, no answer or an abort: tried again later. `remedy`: what to look at, "" where that is unknown."""
 
     transient = True
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class NothingAcceptedError(DestinationDownError):
+    """An association, and no presentation context on it: a set-up that somebody mends, whatever C-ECHO says."""
 
 
 class ObjectRefusedError(DeliveryError):
@@ -60,3 +75,15 @@ class ObjectRefusedError(DeliveryError):
     def __init__(self, message: str, status: int | None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ClassRefusedError(ObjectRefusedError):
+    """No accepted presentation context could carry the object.
+
+    `is_final`: the answer was that its class, or each transfer syntax that we have for it, is not supported (PS3.8
+    table 9-18); a context that was rejected without such a reason may be accepted next time.
+    """
+
+    def __init__(self, message: str, is_final: bool) -> None:
+        super().__init__(message, None)
+        self.is_final = is_final

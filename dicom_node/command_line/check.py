@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dicom_node.command_line.terminal import ConfigOption, err, load_settings, out
-from dicom_node.operating.doctor import Verdict, examine
+from dicom_node.operating.doctor import examine
+from dicom_node.operating.examined import Verdict
 
 _STYLES = {Verdict.GOOD: "green", Verdict.FAILED: "bold red", Verdict.NOTE: "dim"}
 
@@ -23,18 +25,20 @@ def check(
         ),
     ] = False,
 ) -> None:
-    """Check settings, disk, model with its golden answer, port, destinations (C-ECHO) and peers.
+    """Check settings, disk, model with its golden answer, port, destinations and peers.
 
+    An archive is asked whether it is there (C-ECHO) and which of its objects it accepts; nothing is sent to it.
     Works beside a running node and without one. Exit status 1 when something failed.
     """
     settings = load_settings(config)
     table = Table("", "", "", box=None, show_header=False)
-    table.add_row("settings", "[green]good[/]", str(config))
+    table.add_row("settings", "[green]good[/]", escape(str(config)))
     failed = 0
     with err.status("checking") if err.is_terminal else err.capture():
         for line in examine(settings, measure=measure):
             failed += line.verdict is Verdict.FAILED
-            table.add_row(line.what, f"[{_STYLES[line.verdict]}]{line.verdict}[/]", line.said)
+            verdict = f"[{_STYLES[line.verdict]}]{line.verdict}[/]"
+            table.add_row(escape(line.what), verdict, escape(line.said))
     out.print(table)
     if failed:
         raise typer.Exit(1)

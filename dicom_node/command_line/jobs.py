@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from dicom_node.command_line.terminal import (
@@ -79,9 +80,10 @@ def show(job: JobArgument, config: ConfigOption) -> None:
         jobs = JobList(ledger)
         image = _one(jobs, job)
         for name, value in _facts(image):
-            out.print(f"[dim]{name:>20}[/]  {value}")
+            out.print(f"[dim]{name:>20}[/]  {escape(value)}")
         for delivery in image.deliveries:
-            out.print(f"[dim]{'delivery':>20}[/]  {_delivery_words(delivery, long=True)}")
+            words = _delivery_words(delivery, long=True)
+            out.print(f"[dim]{'delivery':>20}[/]  {escape(words)}")
         _print_studies(jobs.studies(20, uid=image.study_instance_uid))
 
 
@@ -162,7 +164,8 @@ def _image_table(images: list[ImageLine]) -> Table:
     for image in images:
         part = image.findings.body_part if image.findings else None
         deliveries = "; ".join(_delivery_words(one) for one in image.deliveries)
-        table.add_row(
+        _add_row(
+            table,
             image.id[:8],
             _local(image.received_at),
             image.calling_ae_title,
@@ -173,6 +176,11 @@ def _image_table(images: list[ImageLine]) -> Table:
             "\n".join(line for line in (_why(image), deliveries) if line),
         )
     return table
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Cells as they are: an AE title of the wire may look like markup."""
+    table.add_row(*map(escape, cells))
 
 
 def _delivery_words(line: DeliveryLine, long: bool = False) -> str:
@@ -196,7 +204,8 @@ def _print_studies(studies: list[StudyLine]) -> None:
         deliveries = "; ".join(_delivery_words(one) for one in line.deliveries)
         state = "no report: nothing in scope" if line.state == "nothing in scope" else line.state
         words = [state if line.state != "composed" else "", line.detail, deliveries]
-        table.add_row(
+        _add_row(
+            table,
             line.study_instance_uid,
             str(line.revision),
             _local(line.closed_at),
@@ -213,8 +222,13 @@ def _print_notices(jobs: JobList, limit: int) -> None:
         return
     table = Table("refused or not kept", "from", "address", "status", "why", box=None, expand=True)
     for line in notices:
-        table.add_row(
-            _local(line.at), line.calling_ae_title, line.address, f"0x{line.status:04X}", line.text
+        _add_row(
+            table,
+            _local(line.at),
+            line.calling_ae_title,
+            line.address,
+            f"0x{line.status:04X}",
+            line.text,
         )
     out.print()
     out.print(table)

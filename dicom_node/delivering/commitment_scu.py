@@ -13,7 +13,8 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext, build_context
 
-from dicom_node.delivering.storage_scu import NATIVE, Remote, associate, pause, release
+from dicom_node.delivering.association import Remote, associate, pause, release
+from dicom_node.delivering.storage_scu import NATIVE
 from dicom_node.dimse_status import StoreStatus
 from dicom_node.errors import DestinationDownError, ObjectRefusedError
 from dicom_node.settings import DicomDestination

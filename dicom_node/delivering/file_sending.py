@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.delivering.association import Remote
 from dicom_node.delivering.dicom_file import read_dicom_file
-from dicom_node.delivering.storage_scu import CONTEXTS_AT_MOST, Remote, Sender, proposed_contexts
+from dicom_node.delivering.storage_scu import CONTEXTS_AT_MOST, Sender, proposed_contexts
 from dicom_node.dimse_status import Judgement, judge
 from dicom_node.errors import ObjectRefusedError
 from dicom_node.settings import DicomDestination

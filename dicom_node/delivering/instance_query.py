@@ -8,7 +8,8 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pynetdicom.presentation import build_context
 
-from dicom_node.delivering.storage_scu import NATIVE, Remote, associate, release
+from dicom_node.delivering.association import Remote, associate, release
+from dicom_node.delivering.storage_scu import NATIVE
 from dicom_node.errors import DestinationDownError
 from dicom_node.records import SopReference
 from dicom_node.settings import DicomDestination

@@ -17,6 +17,7 @@ def reach(place: AnyDestination, calling_ae_title: str) -> EchoResult:
         try:
             return EchoResult(True, reach_server(place))
         except DestinationDownError as error:
-            return EchoResult(False, None, str(error))
+            return EchoResult(False, None, str(error), error.remedy)
     reason = why_not_writable(place.path)
-    return EchoResult(not reason, None, reason)
+    remedy = "look at path, or let this user write there" if reason else ""
+    return EchoResult(not reason, None, reason, remedy)

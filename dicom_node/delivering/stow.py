@@ -7,27 +7,25 @@ comes with a 409, and try again by itself; so this is httpx and one part of a mu
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import ssl
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import httpx
 
 from dicom_node.delivering.dicom_file import read_dicom_file
+from dicom_node.delivering.stow_answer import MOST_BYTES, StoreAnswer, read_store_answer
 from dicom_node.dimse_status import Judgement, StoreStatus, judge
 from dicom_node.errors import DestinationDownError, ObjectRefusedError
 from dicom_node.settings import DicomwebDestination
 
-# Tags of the answer (PS3.18 annex I).
-_FAILED_SOP_SEQUENCE, _FAILURE_REASON = "00081198", "00081197"
-_OTHER_FAILURES_SEQUENCE = "0008119A"
-_REFERENCED_SOP_SEQUENCE, _WARNING_REASON = "00081199", "00081196"
 # Some servers fail what they hold already, with this reason in place of the standard's success.
 ALREADY_STORED: Final = 45070
+# XML is read too where it comes; asking for both makes Orthanc log an error for each object.
+_WANTED: Final = "application/dicom+json"
 _OF_THE_OBJECT = (400, 406, 409, 413, 415, 422)
 _REMEDIES = {
     401: "it does not know who we are; look at token_file, or username and password_file",
@@ -36,6 +34,7 @@ _REMEDIES = {
     405: "there is no STOW-RS service; look at url",
     429: "it is asked too often",
 }
+log = logging.getLogger("dicom_node.delivering.stow")
 
 
 class StowSender:
@@ -81,14 +80,15 @@ class StowSender:
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
         try:
-            response = self._client.post(
+            with self._client.stream(
+                "POST",
                 url,
                 content=head + data + f"\r\n--{boundary}--\r\n".encode(),
-                headers={"Content-Type": kind, "Accept": "application/dicom+json"},
-            )
+                headers={"Content-Type": kind, "Accept": _WANTED},
+            ) as response:
+                return _status(url, response, read_store_answer(_body(response)))
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
-            raise DestinationDownError(f"{url}: {_words(error)}") from error
-        return _status(url, response)
+            raise _no_answer(url, error) from error
 
 
 def open_client(destination: DicomwebDestination) -> httpx.Client:
@@ -127,10 +127,14 @@ def reach(destination: DicomwebDestination) -> float:
     question = {"StudyInstanceUID": "2.25.0", "limit": "1"}
     began = time.perf_counter()
     try:
-        with open_client(destination) as client:
-            response = client.get(url, params=question, headers={"Accept": "application/dicom+json"})
+        # The body is nobody's concern here: it is not read.
+        with (
+            open_client(destination) as client,
+            client.stream("GET", url, params=question, headers={"Accept": _WANTED}) as response,
+        ):
+            pass
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
-        raise DestinationDownError(f"{url}: {_words(error)}") from error
+        raise _no_answer(url, error) from error
     code = response.status_code
     # A server that only stores may not know the question.
     if not response.is_success and code not in (400, 405, 406, 501):
@@ -159,18 +163,27 @@ def _trust(authority: Path | None) -> ssl.SSLContext:
         raise DestinationDownError(f"certificate_authority = {str(authority)!r}: {words}") from error
 
 
-def _status(url: str, response: httpx.Response) -> int:
+def _body(response: httpx.Response) -> bytes:
+    """The answer's body; nothing of one that is longer than any answer."""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            log.warning("%s: an answer of more than %d bytes is not read", response.url, MOST_BYTES)
+            return b""
+    return bytes(body)
+
+
+def _status(url: str, response: httpx.Response, answer: StoreAnswer) -> int:
     """What became of the one object (PS3.18 table 10.5.3-1 and annex I.2)."""
-    body = _json(response)
-    failed = _first(body, _FAILED_SOP_SEQUENCE) or _first(body, _OTHER_FAILURES_SEQUENCE)
-    if failed is not None and (response.is_success or response.status_code in _OF_THE_OBJECT):
-        return _failure(url, _number(failed, _FAILURE_REASON))
+    if answer.is_failed and (response.is_success or response.status_code in _OF_THE_OBJECT):
+        return _failure(url, answer.failure_reason)
     if response.is_success:
-        stored = _first(body, _REFERENCED_SOP_SEQUENCE)
         # 202: not everything was stored as sent. Without a word about the object, it may be lost.
-        if response.status_code == 202 and stored is None:
+        if response.status_code == 202 and not answer.is_stored:
             raise ObjectRefusedError(f"{url} answered 202 and does not say what became of it", None)
-        return _warning(stored)
+        reason = answer.warning_reason
+        return int(StoreStatus.SUCCESS) if reason is None else 0xB000 | (reason & 0x0FFF)
     if response.status_code in _OF_THE_OBJECT:
         raise ObjectRefusedError(
             f"{url} answered {response.status_code} {response.reason_phrase}", None
@@ -185,11 +198,6 @@ def _failure(url: str, reason: int | None) -> int:
     raise ObjectRefusedError(f"{url} did not store it, {shown}", reason)
 
 
-def _warning(stored: dict[str, Any] | None) -> int:
-    reason = _number(stored or {}, _WARNING_REASON)
-    return int(StoreStatus.SUCCESS) if reason is None else 0xB000 | (reason & 0x0FFF)
-
-
 def _not_about_the_object(url: str, response: httpx.Response) -> str:
     code = response.status_code
     where = " elsewhere; give that url" if response.is_redirect else ""
@@ -197,36 +205,16 @@ def _not_about_the_object(url: str, response: httpx.Response) -> str:
     return f"{url} answered {code} {response.reason_phrase}{where}{': ' + remedy if remedy else ''}"
 
 
-def _words(error: Exception) -> str:
+def _no_answer(url: str, error: Exception) -> DestinationDownError:
     if isinstance(error, httpx.TimeoutException):
         kind = "connection" if isinstance(error, httpx.ConnectTimeout) else "answer"
-        return f"no {kind} in time"
+        return DestinationDownError(f"{url}: no {kind} in time", "look at url, and at firewalls")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted: {cause.verify_message}; look at certificate_authority"
-            )
+            said = f"its certificate is not trusted: {cause.verify_message}"
+            return DestinationDownError(f"{url}: {said}; look at certificate_authority")
         if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
+            return DestinationDownError(f"{url}: connection refused", "does it run? look at url")
         cause = cause.__cause__ or cause.__context__
-    return str(error) or type(error).__name__
-
-
-def _json(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _first(body: dict[str, Any], tag: str) -> dict[str, Any] | None:
-    """The first item of a sequence of a data set in JSON (PS3.18 annex F)."""
-    value = (body.get(tag) or {}).get("Value") if isinstance(body.get(tag), dict) else None
-    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else None
-
-
-def _number(item: dict[str, Any], tag: str) -> int | None:
-    value = (item.get(tag) or {}).get("Value") if isinstance(item.get(tag), dict) else None
-    return int(value[0]) if isinstance(value, list) and value and str(value[0]).isdigit() else None
+    return DestinationDownError(f"{url}: {str(error) or type(error).__name__}", "look at url")

@@ -39,6 +39,8 @@ longest_wait_seconds = 30
 engine = "torch fp32"
 [retention]
 minimum_free_gb = 0.2
+[web]
+enabled = false
 [log]
 level = "warning"
 [[destinations]]
@@ -145,7 +147,7 @@ def _node(folder: Path, archive_port: int, tell: Callable[[str], None]) -> Itera
     settings = read_settings(path)
     prepare_data(settings)
     stop = threading.Event()
-    thread = threading.Thread(target=Supervisor(path.resolve(), settings.node.data).run, args=(stop,))
+    thread = threading.Thread(target=Supervisor(path.resolve(), settings).run, args=(stop,))
     thread.start()
     try:
         _wait_for_port(settings.node.port)

@@ -6,33 +6,15 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from dicom_node.delivering.reachability import reach
 from dicom_node.delivering.verification import verify
 from dicom_node.errors import NodeError
-from dicom_node.settings import AnyDestination, DicomDestination, Settings
+from dicom_node.operating.destination_check import examine_destination
+from dicom_node.operating.examined import Examined, Verdict
+from dicom_node.settings import DicomDestination, Settings
 from dicom_node.work.job_list import JobList
 from dicom_node.work.ledger import DATABASE_NAME, Ledger
-
-
-class Verdict(StrEnum):
-    """`NOTE` is for reading only: it fails nothing."""
-
-    GOOD = "good"
-    FAILED = "failed"
-    NOTE = "note"
-
-
-@dataclass(frozen=True)
-class Examined:
-    """One line of the examination."""
-
-    what: str
-    verdict: Verdict
-    said: str
 
 
 def examine(settings: Settings, *, measure: bool = False) -> Iterator[Examined]:
@@ -41,8 +23,7 @@ def examine(settings: Settings, *, measure: bool = False) -> Iterator[Examined]:
     yield from _model(settings, measure)
     yield _port(settings)
     for place in settings.destinations:
-        yield _destination(settings, place)
-        yield _appearance(place)
+        yield from examine_destination(settings, place)
     yield from _ledger(settings)
 
 
@@ -121,32 +102,6 @@ def _port(settings: Settings) -> Examined:
     return Examined("port", Verdict.NOTE if rejected else Verdict.FAILED, said)
 
 
-def _destination(settings: Settings, place: AnyDestination) -> Examined:
-    answer = reach(place, settings.calling_ae_title(place))
-    what = f"destination {place.name}"
-    if not answer.answered:
-        return Examined(what, Verdict.FAILED, f"{place.where}: {answer.reason}")
-    if answer.milliseconds is None:
-        return Examined(what, Verdict.GOOD, f"{place.where} can be written to")
-    return Examined(what, Verdict.GOOD, f"{place.where} answers in {answer.milliseconds:.0f} ms")
-
-
-def _appearance(place: AnyDestination) -> Examined:
-    """Language, font and character set of what it gets."""
-    from dicom_node.results.site_check import check_appearance
-
-    what = f"appearance at {place.name}"
-    try:
-        note = check_appearance(place)
-    except NodeError as error:
-        return Examined(what, Verdict.FAILED, str(error))
-    if note:
-        return Examined(what, Verdict.NOTE, note)
-    return Examined(
-        what, Verdict.GOOD, f"{place.catalogue or place.language}, every letter has its glyph"
-    )
-
-
 def _ledger(settings: Settings) -> Iterator[Examined]:
     if not (settings.node.data / DATABASE_NAME).is_file():
         yield Examined("ledger", Verdict.NOTE, "not there yet; `dicom-node serve` makes it")
@@ -157,12 +112,15 @@ def _ledger(settings: Settings) -> Iterator[Examined]:
         going_on = jobs.unfinished()
         seen = {line.calling_ae_title: line for line in jobs.peers()}
         parked, uncommitted = jobs.parked(), jobs.uncommitted()
+        awaiting = jobs.awaiting_commitment()
     except NodeError as error:
         yield Examined("ledger", Verdict.FAILED, str(error))
         return
     said = f"{going_on} in work"
     if parked:
         said += f", {parked} parked deliveries (`dicom-node jobs list --state parked`)"
+    if awaiting:
+        said += f", {awaiting} deliveries wait for storage commitment"
     if uncommitted:
         said += f", {uncommitted} deliveries that no archive is responsible for"
     yield Examined("ledger", Verdict.GOOD, said)

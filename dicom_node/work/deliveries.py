@@ -230,10 +230,14 @@ class DeliveryQueue:
             found = select(delivery.c.refusals).where(delivery.c.id == delivery_id)
             return int(connection.execute(found).scalar_one())
 
-    def learn(self, destination: str, accepted: frozenset[str], at: float) -> None:
-        """Keeps what a destination accepted in negotiation; nothing is written where that is known."""
-        if self.accepted(destination) == accepted:
-            return
+    def learn(self, destination: str, accepted: frozenset[str], at: float) -> int:
+        """Keeps what a destination accepted in negotiation; nothing is written where that is known.
+
+        What was parked for want of a class that it accepts from now on goes again; returns how much that is.
+        """
+        before = self.accepted(destination)
+        if before == accepted:
+            return 0
         text = json.dumps(sorted(accepted))
         with self._ledger.transaction() as connection:
             connection.execute(
@@ -244,6 +248,21 @@ class DeliveryQueue:
                     set_={"accepted": text, "at": at},
                 )
             )
+            if before is None:
+                return 0
+            wanted = (
+                select(delivery.c.id)
+                .join(result_object, result_object.c.sop_instance_uid == delivery.c.sop_instance_uid)
+                .where(
+                    delivery.c.destination == destination,
+                    delivery.c.state == DeliveryState.PARKED,
+                    # With a status, the archive refused the object itself.
+                    delivery.c.status.is_(None),
+                    result_object.c.sop_class_uid.in_(accepted - before),
+                )
+            )
+            ids = [row.id for row in connection.execute(wanted)]
+            return self.requeue(connection, ids, anew_at=at)
 
     def accepted(self, destination: str) -> frozenset[str] | None:
         """What a destination accepted when last asked; None if it never was."""

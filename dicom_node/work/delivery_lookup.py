@@ -42,6 +42,14 @@ class DeliveryLookup:
                 for row in connection.execute(found)
             }
 
+    def kind_of(self, sop_instance_uid: str) -> str:
+        """The object's kind, in the settings' words; "" if it is gone."""
+        with self._ledger.read() as connection:
+            found = select(result_object.c.kind).where(
+                result_object.c.sop_instance_uid == sop_instance_uid
+            )
+            return connection.execute(found).scalar() or ""
+
     def report_of(self, sop_instance_uid: str) -> tuple[str, int] | None:
         """Study and revision of a report; None if the object is no report."""
         with self._ledger.read() as connection:

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
+from dicom_node.delivering.accepted_classes import remedy_for
 from dicom_node.delivering.instance_query import instances_there
 from dicom_node.delivering.object_sender import ObjectSender, sender_to
-from dicom_node.dimse_status import Judgement, judge
-from dicom_node.errors import DestinationDownError, LedgerError, ObjectRefusedError
+from dicom_node.dimse_status import Judgement, StoreStatus, judge
+from dicom_node.errors import (
+    ClassRefusedError,
+    DestinationDownError,
+    LedgerError,
+    NothingAcceptedError,
+    ObjectRefusedError,
+)
 from dicom_node.records import Delivery, DeliveryState
 from dicom_node.settings import AnyDestination, DicomDestination, Settings
 from dicom_node.work.deliveries import DeliveryQueue
@@ -34,6 +41,18 @@ class _Broken:
 
     error: DestinationDownError
     was_open: bool
+
+    @property
+    def detail(self) -> str:
+        """As the delivery shows it; a down archive needs no remedy but time."""
+        remedy = self.error.remedy if isinstance(self.error, NothingAcceptedError) else ""
+        return f"{self.error}; {remedy}" if remedy else str(self.error)
+
+    @property
+    def status(self) -> int | None:
+        """Where nothing was accepted, one: C-ECHO may well be answered there, and must not hurry it."""
+        nothing = isinstance(self.error, NothingAcceptedError)
+        return StoreStatus.SOP_CLASS_NOT_SUPPORTED if nothing else None
 
 
 class DeliveryWorker:
@@ -74,12 +93,12 @@ class DeliveryWorker:
         waiting, breaks = self._without_those_there(place, batch), 0
         while (broken := self._send_in_one_association(place, waiting)) is not None:
             breaks += 1
-            log.warning("destination=%s: %s; %d waiting", place.name, broken.error, len(waiting))
+            log.warning("destination=%s: %s; %d waiting", place.name, broken.detail, len(waiting))
             if broken.was_open and waiting:
-                self._later(waiting.pop(0), None, str(broken.error), refused=False)
+                self._later(waiting.pop(0), None, broken.detail, refused=False)
             if not broken.was_open or not waiting or breaks == _MOST_BROKEN_ASSOCIATIONS:
                 for delivery in waiting:
-                    self._later(delivery, None, str(broken.error), refused=False)
+                    self._later(delivery, broken.status, broken.detail, refused=False)
                 return
 
     def _without_those_there(self, place: AnyDestination, batch: list[Delivery]) -> list[Delivery]:
@@ -114,8 +133,7 @@ class DeliveryWorker:
         try:
             with sender_to(place, calling, sorted(offers)) as sender:
                 was_open = True
-                if sender.accepted is not None:
-                    self._deliveries.learn(place.name, sender.accepted, self._clock().timestamp())
+                self._learn(place, sender)
                 while waiting:
                     if _asks(place):
                         now = self._clock().timestamp()
@@ -125,6 +143,13 @@ class DeliveryWorker:
         except DestinationDownError as error:
             return _Broken(error, was_open)
         return None
+
+    def _learn(self, place: AnyDestination, sender: ObjectSender) -> None:
+        if sender.accepted is None:
+            return
+        now = self._clock().timestamp()
+        if count := self._deliveries.learn(place.name, sender.accepted, now):
+            log.info("destination=%s accepts more now; %d deliveries go again", place.name, count)
 
     def _send_one(self, sender: ObjectSender, delivery: Delivery) -> None:
         try:
@@ -148,6 +173,8 @@ class DeliveryWorker:
             self._later(delivery, status, f"refused, {words}" if refused else words, refused)
 
     def _refused(self, delivery: Delivery, error: ObjectRefusedError) -> None:
+        """Replaces a report whose class is refused; parks what else is refused, at once where that is final."""
+        final = isinstance(error, ClassRefusedError) and error.is_final
         try:
             replaced = error.status is None and self._in_another_class(delivery)
         except LedgerError:
@@ -155,11 +182,21 @@ class DeliveryWorker:
         except Exception:
             # One object must not hold up its destination, whatever is wrong with it.
             log.exception("delivery=%s cannot be composed in another class", delivery.id[:12])
-            replaced = False
+            replaced = final = False
+        detail = self._with_remedy(delivery, error)
         if replaced:
             self._end(delivery, DeliveryState.REPLACED, None, str(error))
+        elif final:
+            self._end(delivery, DeliveryState.PARKED, None, detail)
         else:
-            self._later(delivery, error.status, str(error), refused=True)
+            self._later(delivery, error.status, detail, refused=True)
+
+    def _with_remedy(self, delivery: Delivery, error: ObjectRefusedError) -> str:
+        place = self._settings.destination(delivery.destination)
+        if place is None or not isinstance(error, ClassRefusedError):
+            return str(error)
+        kind = self._lookup.kind_of(delivery.sop_instance_uid)
+        return f"{error}; {remedy_for(place, [kind])}"
 
     def _in_another_class(self, delivery: Delivery) -> bool:
         report = self._lookup.report_of(delivery.sop_instance_uid)

@@ -149,6 +149,18 @@ class WorkEngine:
         )
         return {workflow.workflow_id for workflow in found}
 
+    def waiting(self, workflow_ids: list[str]) -> set[str]:
+        """Which of these have not begun."""
+        if not workflow_ids:
+            return set()
+        found = self._client.list_workflows(
+            workflow_ids=workflow_ids,
+            status=["ENQUEUED", "DELAYED"],
+            load_input=False,
+            load_output=False,
+        )
+        return {workflow.workflow_id for workflow in found}
+
     def revive(self) -> int:
         """Enqueues again what counts as running here but has no thread, seen so twice; how many that was.
 

@@ -69,7 +69,13 @@ class ImageResults:
         made: dict[tuple[ObjectName, DestinationProfile], _Kept | None] = {}
         found: list[NewDelivery] = []
         complaints: dict[str, None] = {}
-        header = read_source_header(read.source) if places else read.source
+        if not places:
+            return [], ""
+        try:
+            header = read_source_header(read.source)
+        except CompositionError as error:
+            log.warning("no objects image=%s: %s", read.job.instance_id[:12], error)
+            return [], str(error)
         for place in places:
             for name in _wanted(place, read):
                 profile = DestinationProfile.of(place)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
-from dicom_node.records import AssociationRecord, Priority, ReceivedInstance
+from dicom_node.records import AssociationDetail, AssociationRecord, Priority, ReceivedInstance
 from dicom_node.storage_commitment import CommitmentAnswer
 from dicom_node.work.commitments import Commitments
+from dicom_node.work.context_list import dump_contexts
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.engine import Queue, Work, WorkEngine
 from dicom_node.work.ledger import Ledger
-from dicom_node.work.tables import association, instance, notice, study
+from dicom_node.work.tables import (
+    association,
+    association_detail,
+    instance,
+    negotiation,
+    notice,
+    study,
+)
 
 ANALYSE = "analyse"
 
@@ -32,16 +42,26 @@ class LedgerIntake:
         self._commitments = Commitments(ledger, deliveries)
 
     def register(self, received: ReceivedInstance) -> None:
-        """Row and work, committed to disk. The same bytes again wake what was not delivered or was cancelled.
+        """Row and work, committed to disk. The same bytes again wake what was not delivered.
+
+        They are read anew where their reading was cancelled, or where another version took their place: what came
+        last stands.
 
         Raises:
             LedgerError: it was not committed; the sender must keep the instance.
         """
         with self._ledger.transaction() as connection:
             known = connection.execute(
-                select(instance.c.state).where(instance.c.id == received.id)
+                select(instance.c.state, instance.c.is_current, instance.c.same_as).where(
+                    instance.c.id == received.id
+                )
             ).first()
-            if known and known.state == "cancelled":
+            if known and (known.state == "cancelled" or _was_replaced(connection, known)):
+                connection.execute(
+                    update(instance)
+                    .where(instance.c.id == received.id)
+                    .values(received_at=received.received_at.timestamp())
+                )
                 read_again(connection, self._engine, received.id, received.received_at)
                 return
             if known:
@@ -54,7 +74,7 @@ class LedgerIntake:
     def note_association(self, record: AssociationRecord) -> None:
         """Keeps who came, for people."""
         with self._ledger.transaction() as connection:
-            connection.execute(
+            done = connection.execute(
                 insert(association).values(
                     calling_ae_title=record.calling_ae_title,
                     called_ae_title=record.called_ae_title,
@@ -66,6 +86,8 @@ class LedgerIntake:
                     refused=record.refused,
                 )
             )
+            if record.detail is not None and done.inserted_primary_key is not None:
+                _note_detail(connection, done.inserted_primary_key[0], record.detail)
 
     def take_commitment(
         self, answer: CommitmentAnswer, destinations: Collection[str], at: datetime, /
@@ -97,15 +119,28 @@ def read_again(connection: Connection, engine: WorkEngine, instance_id: str, at:
         .values(state="received", attempts=0, round=instance.c.round + 1, begun_at=None)
         .returning(instance.c.round, instance.c.priority, instance.c.study_instance_uid)
     ).one()
+    reopen_studies(connection, [row.study_instance_uid], at)
+    engine.enqueue(connection, analysis_work(instance_id, row.round, row.priority))
+
+
+def reopen_studies(connection: Connection, study_uids: Iterable[str], at: datetime) -> None:
+    """Studies whose images changed: they close anew when they are quiet."""
     connection.execute(
         update(study)
-        .where(study.c.study_instance_uid == row.study_instance_uid)
+        .where(study.c.study_instance_uid.in_(list(study_uids)))
         .values(
             opened_at=func.coalesce(study.c.opened_at, at.timestamp()),
             last_received_at=at.timestamp(),
         )
     )
-    engine.enqueue(connection, analysis_work(instance_id, row.round, row.priority))
+
+
+def _was_replaced(connection: Connection, known: Row[Any, Any, Any]) -> bool:
+    """Whether neither these bytes nor those that they only repeat are the version that stands."""
+    if known.state != "done" or known.is_current:
+        return False
+    repeated = select(instance.c.is_current).where(instance.c.id == known.same_as)
+    return not connection.execute(repeated).scalar()
 
 
 def _row(received: ReceivedInstance) -> dict[str, object]:
@@ -127,6 +162,28 @@ def _row(received: ReceivedInstance) -> dict[str, object]:
         "received_at": received.received_at.timestamp(),
         "state": "received",
     }
+
+
+def _note_detail(connection: Connection, association_id: int, detail: AssociationDetail) -> None:
+    contexts = dump_contexts(detail.contexts)
+    digest = hashlib.sha256(contexts.encode()).hexdigest()
+    connection.execute(
+        insert_or_update(negotiation).values(digest=digest, contexts=contexts).on_conflict_do_nothing()
+    )
+    connection.execute(
+        insert(association_detail).values(
+            association_id=association_id,
+            implementation_class_uid=detail.implementation_class_uid,
+            implementation_version_name=detail.implementation_version_name,
+            negotiation_digest=digest,
+            proposed=detail.proposed,
+            accepted=detail.accepted,
+            is_capped=int(detail.is_capped),
+            ended_at=detail.ended_at.timestamp(),
+            ending=str(detail.ending),
+            byte_count=detail.byte_count,
+        )
+    )
 
 
 def _open_study(connection: Connection, received: ReceivedInstance) -> None:

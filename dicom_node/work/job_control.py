@@ -6,14 +6,16 @@ from datetime import datetime
 
 from sqlalchemy import or_, select, update
 
-from dicom_node.records import DeliveryState
+from dicom_node.records import DeliveryState, Priority
 from dicom_node.work.deliveries import DELIVER, DeliveryQueue
 from dicom_node.work.engine import WorkEngine
 from dicom_node.work.intake import ANALYSE
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.readings import Readings
+from dicom_node.work.resending import Resending
 from dicom_node.work.study_gathering import StudyGathering
 from dicom_node.work.tables import delivery, instance, result_object
+from dicom_node.work.urgency import Urgency, priority_words
 from pipeline.findings import NotProcessed
 
 
@@ -25,6 +27,8 @@ class JobControl:
         self._deliveries = DeliveryQueue(ledger, engine)
         self._readings = Readings(ledger, engine, self._deliveries)
         self._gathering = StudyGathering(ledger, engine, self._deliveries)
+        self._resending = Resending(ledger, self._deliveries)
+        self._urgency = Urgency(ledger, engine, self._deliveries)
 
     def retry(self, instance_id: str, at: datetime, *, read_again: bool = False) -> str:
         """Reads anew what could not be read or was cancelled, composes anew a report that failed, else sends
@@ -65,7 +69,7 @@ class JobControl:
                 update(delivery)
                 .where(
                     delivery.c.sop_instance_uid.in_(own),
-                    or_(*(delivery.c.state == state for state in _CANCELLABLE)),
+                    or_(*(delivery.c.state == state for state in CANCELLABLE)),
                 )
                 .values(
                     state=DeliveryState.CANCELLED,
@@ -83,5 +87,17 @@ class JobControl:
             return "nothing left to cancel"
         return f"cancelled: {'reading, ' if reading else ''}{len(sending)} deliveries"
 
+    def send_again(self, instance_id: str, at: datetime) -> str:
+        """Sends what stands of an image and of its study again, byte for byte."""
+        return f"{self._resending.of_image(instance_id, at)} deliveries go again"
 
-_CANCELLABLE = (DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.PARKED)
+    def set_priority(self, instance_id: str, priority: Priority) -> str:
+        """Changes how urgent an image is, and the place of what waits."""
+        chosen = select(instance.c.study_instance_uid).where(instance.c.id == instance_id)
+        with self._ledger.read() as connection:
+            study_uid = connection.execute(chosen).scalar_one()
+        moved = self._urgency.change(study_uid, [instance_id], priority)
+        return priority_words(priority, *moved)
+
+
+CANCELLABLE = (DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.PARKED)

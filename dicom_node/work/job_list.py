@@ -109,11 +109,23 @@ class JobList:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def images(self, limit: int, *, state: str | None = None, prefix: str = "") -> list[ImageLine]:
+    def images(
+        self,
+        limit: int,
+        *,
+        state: str | None = None,
+        prefix: str = "",
+        study: str | None = None,
+        before: datetime | None = None,
+    ) -> list[ImageLine]:
         """The latest images first; `state` is one of the instance's or an outcome or a delivery's state."""
         chosen = select(instance).order_by(instance.c.received_at.desc()).limit(limit)
         if prefix:
             chosen = chosen.where(instance.c.id.startswith(prefix, autoescape=True))
+        if study is not None:
+            chosen = chosen.where(instance.c.study_instance_uid == study)
+        if before is not None:
+            chosen = chosen.where(instance.c.received_at < before.timestamp())
         if state:
             with_delivery = (
                 select(result_object.c.instance_id)
@@ -130,6 +142,13 @@ class JobList:
         with self._ledger.read() as connection:
             rows = connection.execute(chosen).mappings().all()
             return [_image_line(connection, row) for row in rows]
+
+    def image(self, instance_id: str) -> ImageLine | None:
+        """One image, by its whole id."""
+        with self._ledger.read() as connection:
+            chosen = select(instance).where(instance.c.id == instance_id)
+            row = connection.execute(chosen).mappings().first()
+            return None if row is None else _image_line(connection, row)
 
     def studies(
         self, limit: int, *, uid: str | None = None, state: str | None = None
@@ -190,8 +209,25 @@ class JobList:
         with self._ledger.read() as connection:
             return int(connection.execute(chosen).scalar_one())
 
+    def awaiting_commitment(self) -> int:
+        """How many deliveries arrived, and their destination's word that it keeps them is still to come."""
+        chosen = (
+            select(func.count())
+            .select_from(delivery_commitment)
+            .join(delivery, delivery.c.id == delivery_commitment.c.delivery_id)
+            .where(
+                delivery.c.state == "delivered",
+                delivery_commitment.c.state.in_(["due", "asked", "sent again"]),
+            )
+        )
+        with self._ledger.read() as connection:
+            return int(connection.execute(chosen).scalar_one())
+
     def unfinished(self) -> int:
-        """How much still goes on by itself: readings, open studies, deliveries queued or waiting."""
+        """How much still goes on by itself: readings, open studies, deliveries queued or waiting.
+
+        Not storage commitment, which an archive may answer at night: `awaiting_commitment` counts that.
+        """
         counts = (
             select(func.count()).select_from(instance).where(instance.c.state == "received"),
             select(func.count()).select_from(study).where(study.c.opened_at.is_not(None)),
@@ -268,19 +304,21 @@ def _deliveries(connection: Connection, where: ColumnElement[bool]) -> tuple[Del
         .order_by(delivery.c.created_at)
     )
     rows: Sequence[RowMapping] = connection.execute(chosen).mappings().all()
-    return tuple(
-        DeliveryLine(
-            id=row["id"],
-            kind=row["kind"],
-            destination=row["destination"],
-            state=row["state"],
-            attempts=row["attempts"],
-            status=row["status"],
-            detail=row["detail"],
-            sop_instance_uid=row["sop_instance_uid"],
-            next_attempt_at=_time(row["next_attempt_at"]) if row["next_attempt_at"] else None,
-            commitment=row["commitment"] or "",
-            commitment_detail=row["commitment_detail"] or "",
-        )
-        for row in rows
+    return tuple(delivery_line(row) for row in rows)
+
+
+def delivery_line(row: RowMapping) -> DeliveryLine:
+    """A row of a delivery with its object's kind and its commitment's state and detail."""
+    return DeliveryLine(
+        id=row["id"],
+        kind=row["kind"],
+        destination=row["destination"],
+        state=row["state"],
+        attempts=row["attempts"],
+        status=row["status"],
+        detail=row["detail"],
+        sop_instance_uid=row["sop_instance_uid"],
+        next_attempt_at=_time(row["next_attempt_at"]) if row["next_attempt_at"] else None,
+        commitment=row["commitment"] or "",
+        commitment_detail=row["commitment_detail"] or "",
     )

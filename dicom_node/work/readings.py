@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, func, select, update
 from dicom_node.records import Priority, StudyImage
 from dicom_node.work.deliveries import DeliveryQueue, NewDelivery
 from dicom_node.work.engine import WorkEngine
-from dicom_node.work.intake import read_again
+from dicom_node.work.intake import read_again, reopen_studies
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.tables import instance
 from pipeline.findings import ImageFindings, dump_findings, load_findings
@@ -134,27 +134,34 @@ class Readings:
     def finish(
         self, job: Job, reading: FinishedReading, results: Sequence[NewDelivery], at: datetime
     ) -> None:
-        """Reading, objects and deliveries in one transaction; nothing if it was finished or cancelled before."""
+        """Reading, objects and deliveries in one transaction; nothing if it was finished or cancelled before.
+
+        A study that the image lay in before is opened again: its next revision is without it.
+        """
         now = at.timestamp()
         with self._ledger.transaction() as connection:
+            outdated = reading.same_as is None and _is_outdated(connection, job)
             done = connection.execute(
                 update(instance)
                 .where(instance.c.id == job.instance_id, instance.c.state == "received")
-                .values(**_outcome_values(job, reading, now))
+                .values(**_outcome_values(job, reading, now, outdated=outdated))
             )
-            if done.rowcount == 0:
+            if done.rowcount == 0 or outdated:
                 return
             if reading.same_as is not None:
                 self._deliveries.wake(connection, reading.same_as, at)
                 return
-            connection.execute(
+            before = connection.execute(
                 update(instance)
                 .where(
                     instance.c.sop_instance_uid == job.sop_instance_uid,
                     instance.c.id != job.instance_id,
+                    instance.c.is_current == 1,
                 )
                 .values(is_current=0)
-            )
+                .returning(instance.c.study_instance_uid)
+            ).scalars()
+            reopen_studies(connection, {*before} - {job.study_instance_uid}, at)
             for result in results:
                 self._deliveries.add(connection, result, now)
 
@@ -182,12 +189,27 @@ class Readings:
         return [(_study_image(row), row["spool_path"], row["calling_ae_title"]) for row in rows]
 
 
-def _outcome_values(job: Job, reading: FinishedReading, now: float) -> dict[str, object]:
+def _is_outdated(connection: Connection, job: Job) -> bool:
+    """Whether a version of the same SOP Instance that came later was read first: that one stands."""
+    came = select(instance.c.received_at).where(instance.c.id == job.instance_id).scalar_subquery()
+    later = select(instance.c.id).where(
+        instance.c.sop_instance_uid == job.sop_instance_uid,
+        instance.c.id != job.instance_id,
+        instance.c.is_current == 1,
+        instance.c.received_at > came,
+    )
+    return connection.execute(later.limit(1)).first() is not None
+
+
+def _outcome_values(
+    job: Job, reading: FinishedReading, now: float, *, outdated: bool
+) -> dict[str, object]:
     findings = reading.findings
+    detail = "a version of this image that came later stands" if outdated else reading.detail
     return {
         "state": "done",
         "revision": job.revision,
-        "is_current": int(reading.same_as is None),
+        "is_current": int(reading.same_as is None and not outdated),
         "same_as": reading.same_as,
         "pixel_digest": reading.pixel_digest,
         "header_digest": reading.header_digest,
@@ -195,7 +217,7 @@ def _outcome_values(job: Job, reading: FinishedReading, now: float) -> dict[str,
         "outcome": str(findings.outcome),
         "reason": str(findings.reason) if findings.reason else None,
         "model": findings.model.digest,
-        "detail": reading.detail or findings.detail,
+        "detail": detail or findings.detail,
         "finished_at": now,
     }
 

@@ -47,11 +47,15 @@ class ReportWorker:
 
     def _compose(self, closed: ClosedStudy) -> None:
         study = self._results.reportable(closed)
+        if not study.images:
+            detail = "no image of it can be referenced; `jobs` shows each with its outcome"
+            self._gathering.finish(closed, "failed", detail, (), self._clock())
+            return
         if not study.is_in_scope:
             self._gathering.finish(closed, "nothing in scope", "", (), self._clock())
             return
         try:
-            made = [one for place in study.places for one in self._results.compose(study, place)]
+            made = self._results.compose(study, study.places)
         except CompositionError as error:
             log.warning("no report revision=%d: %s", closed.revision, error)
             self._gathering.finish(closed, "failed", str(error), (), self._clock())
@@ -67,7 +71,7 @@ class ReportWorker:
         if place is None or self._results.report_class(place.name) == delivery.sop_class_uid:
             return False
         study = self._results.reportable(self._gathering.closed(study_uid, revision))
-        made = self._results.compose(study, place)
+        made = self._results.compose(study, (place,))
         for one in made:
             self._gathering.add_result(one, self._clock())
         return bool(made)

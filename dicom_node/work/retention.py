@@ -13,10 +13,12 @@ from dicom_node.work.commitments import GOES_ON
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.tables import (
     association,
+    association_detail,
     commitment,
     delivery,
     delivery_commitment,
     instance,
+    negotiation,
     notice,
     rejection,
     result_object,
@@ -48,7 +50,13 @@ class Retention:
                 for uid in connection.execute(_ended_before(limit)).scalars().all()
                 for path in _forget(connection, uid)
             ]
+            old = select(association.c.id).where(association.c.at < limit)
+            connection.execute(
+                delete(association_detail).where(association_detail.c.association_id.in_(old))
+            )
             connection.execute(delete(association).where(association.c.at < limit))
+            shown = select(association_detail.c.negotiation_digest)
+            connection.execute(delete(negotiation).where(negotiation.c.digest.not_in(shown)))
             connection.execute(delete(notice).where(notice.c.at < limit))
             connection.execute(
                 delete(commitment).where(

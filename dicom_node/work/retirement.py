@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import ColumnElement, Select, and_, exists, insert, or_, select
 
@@ -17,14 +18,15 @@ from dicom_node.settings import AnyDestination, DicomDestination, Settings
 from dicom_node.work.commitments import CommitmentState
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.ledger import Ledger
-from dicom_node.work.study_gathering import StudyGathering
-from dicom_node.work.study_results import OF_STUDIES, StudyResults
+from dicom_node.work.study_gathering import SETTLED, ClosedStudy, StudyGathering
+from dicom_node.work.study_results import OF_STUDIES, ReportableStudy, StudyResults
 from dicom_node.work.tables import (
     delivery,
     delivery_commitment,
     instance,
     rejection,
     result_object,
+    study,
     study_revision,
 )
 
@@ -63,16 +65,18 @@ class Retirement:
     def _due(self, place: AnyDestination) -> list[str]:
         with self._ledger.read() as connection:
             chosen = _replaced(place.name).with_only_columns(result_object.c.study_instance_uid)
-            rows = connection.execute(chosen.distinct().limit(_MOST_STUDIES)).scalars().all()
-            return [uid for uid in rows if not self._goes_on(uid, place)]
+            rows = connection.execute(chosen.distinct()).scalars().all()
+        # Those that must wait take nobody's turn.
+        ready = (uid for uid in rows if not self._goes_on(uid, place))
+        return list(islice(ready, _MOST_STUDIES))
 
     def _goes_on(self, study_uid: str, place: AnyDestination) -> bool:
-        """Whether a new object is still on its way, or was not taken: the old one stays until it is there."""
+        """Whether a new object is still to be made, on its way, or was not taken: the old one stays until it is there."""
         composing = select(study_revision.c.revision).where(
             study_revision.c.study_instance_uid == study_uid, study_revision.c.state == "composing"
         )
-        unread = select(instance.c.id).where(
-            instance.c.study_instance_uid == study_uid, instance.c.state == "received"
+        gathering = select(study.c.opened_at).where(
+            study.c.study_instance_uid == study_uid, study.c.opened_at.is_not(None)
         )
         standing = (
             select(delivery.c.id)
@@ -90,7 +94,7 @@ class Retirement:
         with self._ledger.read() as connection:
             return any(
                 connection.execute(one.limit(1)).first() is not None
-                for one in (standing, composing, unread)
+                for one in (standing, composing, gathering)
             )
 
     def _retire(self, study_uid: str, place: AnyDestination) -> int:
@@ -100,21 +104,21 @@ class Retirement:
         newest = self._gathering.newest(study_uid)
         if not rows or newest is None:
             return 0
+        told = self._images(newest)
+        if not told.images:
+            return 0
         rejected = [
             SopReference(
                 study_uid, row["series_instance_uid"], row["sop_class_uid"], row["sop_instance_uid"]
             )
             for row in rows
         ]
-        study = self._results.reportable(newest)
-        if not study.images:
-            return 0
         at = self._clock()
         try:
             note = compose_rejection(
                 rejected,
-                newest_header(study.headers.values()),
-                [image.findings for image in study.images],
+                newest_header(told.headers.values()),
+                [image.findings for image in told.images],
                 DestinationProfile.of(place),
                 self._context(at),
                 revision=newest.revision,
@@ -139,6 +143,11 @@ class Retirement:
             )
         log.info("destination=%s: %d replaced objects are retired", place.name, len(rejected))
         return 1
+
+    def _images(self, newest: ClosedStudy) -> ReportableStudy:
+        """Who a note speaks for: the images of the revision; of a study that has none left, those it had."""
+        told = self._results.reportable(newest)
+        return told if told.images else self._results.reportable(self._gathering.all_read(newest))
 
 
 def _is_not_there(*, committing: bool) -> ColumnElement[bool]:
@@ -176,12 +185,12 @@ def _replaced(destination: str) -> Select[tuple[str]]:
 
 
 def _is_replaced() -> ColumnElement[bool]:
-    """A study's object by a later revision that was composed; an image's by a newer reading of its SOP Instance."""
+    """A study's object by a later revision that is settled; an image's by a newer reading of its SOP Instance."""
     of_study = result_object.c.kind.in_(sorted(OF_STUDIES))
     later = exists().where(
         study_revision.c.study_instance_uid == result_object.c.study_instance_uid,
         study_revision.c.revision > result_object.c.revision,
-        study_revision.c.state == "composed",
+        study_revision.c.state.in_(SETTLED),
     )
     own, newer = instance.alias("own"), instance.alias("newer")
     read_anew = exists().where(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, exists, func, insert, or_, select, update
@@ -19,6 +19,9 @@ from pipeline.findings import NotProcessed
 
 COMPOSE = "compose"
 _PARTITION = "reports"
+_NO_IMAGE_LEFT = "no image left"
+# Revisions that say all there is to say: what earlier ones made is replaced, if only by nothing.
+SETTLED = ("composed", "nothing in scope", _NO_IMAGE_LEFT)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class StudyGathering:
             .order_by(study_revision.c.revision.desc())
         ).first()
         revision = last.revision + 1 if last else 1
-        changed = bool(standing) and (last is None or last.instance_ids != ids)
+        moved = "" if standing else _moved_words(connection, study_uid)
+        changed = bool(standing or moved) if last is None else last.instance_ids != ids
         connection.execute(
             update(study)
             .where(study.c.study_instance_uid == study_uid)
@@ -97,11 +101,13 @@ class StudyGathering:
                 revision=revision,
                 closed_at=now,
                 instance_ids=ids,
-                state="composing",
+                state="composing" if standing else _NO_IMAGE_LEFT,
+                detail=moved,
             )
         )
-        priority = min(row.priority for row in standing)
-        self._engine.enqueue(connection, compose_work(study_uid, revision, 1, priority))
+        if standing:
+            priority = min(row.priority for row in standing)
+            self._engine.enqueue(connection, compose_work(study_uid, revision, 1, priority))
         return 1
 
     def begin(self, key: str) -> ClosedStudy | None:
@@ -136,6 +142,14 @@ class StudyGathering:
                 )
             ).scalar()
             return None if revision is None else self._closed(connection, study_uid, revision)
+
+    def all_read(self, closed: ClosedStudy) -> ClosedStudy:
+        """The same revision with every image that was ever read as one of its study."""
+        read = select(instance.c.id).where(
+            instance.c.study_instance_uid == closed.study_instance_uid, instance.c.state == "done"
+        )
+        with self._ledger.read() as connection:
+            return replace(closed, instance_ids=tuple(connection.execute(read).scalars()))
 
     @staticmethod
     def _closed(connection: Connection, study_uid: str, revision: int) -> ClosedStudy:
@@ -241,3 +255,17 @@ class StudyGathering:
             work = compose_work(study_uid, row.revision, row.round, Priority.ROUTINE)
             self._engine.enqueue(connection, work)
             return True
+
+
+def _moved_words(connection: Connection, study_uid: str) -> str:
+    """Where the images of a study that has none left lie now, for people."""
+    own = instance.alias("own")
+    now_in = (
+        select(instance.c.study_instance_uid)
+        .join(own, own.c.sop_instance_uid == instance.c.sop_instance_uid)
+        .where(own.c.study_instance_uid == study_uid, instance.c.is_current == 1)
+        .distinct()
+        .order_by(instance.c.study_instance_uid)
+    )
+    places = [uid for uid in connection.execute(now_in).scalars() if uid != study_uid]
+    return f"moved to study {', '.join(places)}" if places else ""

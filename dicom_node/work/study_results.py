@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydicom import Dataset
 
 from dicom_node.errors import CompositionError
-from dicom_node.records import ResultObject, StudyFindings, StudyImage
+from dicom_node.records import ResultKind, ResultObject, StudyFindings, StudyImage
 from dicom_node.results.composition import (
     REPORT_SOP_CLASSES,
     CompositionContext,
     DestinationProfile,
 )
 from dicom_node.results.key_objects import compose_key_objects
+from dicom_node.results.reduced_film import ReducedFilm, reduce_film
 from dicom_node.results.result_instance import unmet_character_set
 from dicom_node.results.source_context import header_digest, read_source_header
 from dicom_node.results.structured_report import compose_report
 from dicom_node.results.study_summary import compose_summary
+from dicom_node.results.study_summary_layout import LARGEST_SIDE
 from dicom_node.settings import Destination, Settings
 from dicom_node.work.deliveries import DeliveryQueue, NewDelivery
 from dicom_node.work.outbox import Outbox
@@ -31,7 +33,6 @@ from pipeline.errors import ScopeError, UnreadableError
 from pipeline.film_file import read_dataset
 from pipeline.findings import NotProcessed
 from pipeline.pixel_conversion import read_radiograph
-from pipeline.radiograph import Radiograph
 
 log = logging.getLogger("dicom_node.work.study_results")
 OF_STUDIES = frozenset({"sr", "summary", "kos"})
@@ -52,6 +53,16 @@ class ReportableStudy:
         """Whether an image was read, or tried in vain: films that were never for the model make no report."""
         reasons = [image.findings.reason for image in self.images]
         return any(reason is None or reason.attempted for reason in reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """What one destination gets of a revision."""
+
+    place: Destination
+    findings: StudyFindings
+    objects: tuple[str, ...]
+    report_class: str
 
 
 class StudyResults:
@@ -117,37 +128,57 @@ class StudyResults:
             return REPORT_SOP_CLASSES[0]
         return next((uid for uid in REPORT_SOP_CLASSES if uid in accepted), None)
 
-    def compose(self, study: ReportableStudy, place: Destination) -> list[NewDelivery]:
-        """What a destination gets of a revision, safe in the outbox.
+    def compose(self, study: ReportableStudy, places: Sequence[Destination]) -> list[NewDelivery]:
+        """What these destinations get of a revision, safe in the outbox.
 
-        Where it takes no report class, summary pages say the same in pictures.
+        Where one takes no report class, summary pages say the same in pictures. However many want summaries, each film
+        is decoded once, and kept no larger than a page.
 
         Raises:
             CompositionError: a source cannot be referenced, or a reading is incomplete.
         """
+        orders = [order for place in places if (order := self._order(study, place)) is not None]
+        films = self._films(
+            study, [one.findings for one in orders if ResultKind.SUMMARY in one.objects]
+        )
+        return [
+            self.delivery(study.closed, one, order.place)
+            for order in orders
+            for one in self._made(study, order, films)
+        ]
+
+    def _order(self, study: ReportableStudy, place: Destination) -> _Order | None:
+        """None if a destination is told of no image."""
         findings = self._findings(study, place)
         if findings is None:
-            return []
-        wanted = [name for name in place.objects if name in OF_STUDIES]
+            return None
+        wanted = [str(name) for name in place.objects if name in OF_STUDIES]
         report_class = self.report_class(place.name)
         if "sr" in wanted and report_class is None:
             log.warning("destination=%s accepts no report class: summary pages go instead", place.name)
             wanted = ["summary", *(name for name in wanted if name not in ("sr", "summary"))]
-        profile = DestinationProfile.of(place, report_class or REPORT_SOP_CLASSES[0])
+        return _Order(place, findings, tuple(wanted), report_class or REPORT_SOP_CLASSES[0])
+
+    def _made(
+        self, study: ReportableStudy, order: _Order, films: Mapping[str, ReducedFilm]
+    ) -> list[ResultObject]:
+        findings, headers = order.findings, study.headers
+        profile = DestinationProfile.of(order.place, order.report_class)
         context = self._context(study.closed.closed_at)
         made: list[ResultObject | None] = []
-        if "sr" in wanted:
-            made.append(compose_report(findings, study.headers, profile, context))
-        if "summary" in wanted:
-            films = self._radiographs(study, findings)
-            made += compose_summary(findings, study.headers, films, profile, context)
-        if "kos" in wanted:
-            made.append(compose_key_objects(findings, study.headers, profile, context))
+        if "sr" in order.objects:
+            made.append(compose_report(findings, headers, profile, context))
+        if "summary" in order.objects:
+            told = {image.sop_instance_uid for image in findings.images}
+            shown = {uid: film for uid, film in films.items() if uid in told}
+            made += compose_summary(findings, headers, shown, profile, context)
+        if "kos" in order.objects:
+            made.append(compose_key_objects(findings, headers, profile, context))
         found = [one for one in made if one is not None]
         for one in found:
             if unmet := unmet_character_set(one, profile):
                 log.warning("%s", unmet)
-        return [self.delivery(study.closed, one, place) for one in found]
+        return found
 
     def _findings(self, study: ReportableStudy, place: Destination) -> StudyFindings | None:
         """What a destination is told; None if it is told of no image."""
@@ -166,15 +197,19 @@ class StudyResults:
             predecessors=(before,) if before else (),
         )
 
-    def _radiographs(self, study: ReportableStudy, findings: StudyFindings) -> dict[str, Radiograph]:
-        """The films of the images that were read; one that cannot be opened now gets a card."""
+    def _films(self, study: ReportableStudy, told: Iterable[StudyFindings]) -> dict[str, ReducedFilm]:
+        """The films of the images that were read, one in full size at a time; one that cannot be opened gets a card."""
+        read = {
+            image.sop_instance_uid: None
+            for findings in told
+            for image in findings.images
+            if image.findings.reason is None
+        }
         films = {}
-        for image in findings.images:
-            if image.findings.reason is not None:
-                continue
-            path = self._settings.node.data / study.spool_paths[image.sop_instance_uid]
+        for uid in read:
+            path = self._settings.node.data / study.spool_paths[uid]
             try:
-                films[image.sop_instance_uid] = read_radiograph(read_dataset(path))
+                films[uid] = reduce_film(read_radiograph(read_dataset(path)), LARGEST_SIDE)
             except (ScopeError, UnreadableError, OSError) as error:
                 log.warning("no thumbnail: %s", type(error).__name__)
         return films

@@ -5,7 +5,7 @@ Times are seconds since the epoch, UTC. Nothing here holds a patient's name.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 metadata = MetaData()
 
@@ -73,6 +73,7 @@ study_revision = Table(
     Column("round", Integer, nullable=False, default=1),
     Column("attempts", Integer, nullable=False, default=0),
     Column("detail", Text, nullable=False, default=""),
+    Index("study_revision_composing", "closed_at", sqlite_where=text("state = 'composing'")),
 )
 
 # Destinations that want the same get the same object; a delivery is one object to one of them.
@@ -187,6 +188,30 @@ association = Table(
     Column("refused", Integer, nullable=False, default=0),
 )
 
+# What was proposed and answered, as context_list.py writes it: a sender proposes the same each time.
+negotiation = Table(
+    "negotiation",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("contexts", Text, nullable=False),
+)
+
+# How the negotiation went, and what came after it.
+association_detail = Table(
+    "association_detail",
+    metadata,
+    Column("association_id", Integer, primary_key=True),
+    Column("implementation_class_uid", Text, nullable=False),
+    Column("implementation_version_name", Text, nullable=False),
+    Column("negotiation_digest", Text, nullable=False, index=True),
+    Column("proposed", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False),
+    Column("is_capped", Integer, nullable=False),
+    Column("ended_at", Float, nullable=False),
+    Column("ending", Text, nullable=False),
+    Column("byte_count", Integer, nullable=False),
+)
+
 # Instances that were refused, or taken and not kept: for people.
 notice = Table(
     "notice",
@@ -197,4 +222,23 @@ notice = Table(
     Column("address", Text, nullable=False),
     Column("status", Integer, nullable=False),
     Column("text", Text, nullable=False),
+)
+
+# The number of each study's last change (study_changes.py).
+study_change = Table(
+    "study_change",
+    metadata,
+    Column("study_instance_uid", Text, primary_key=True),
+    Column("number", Integer, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# What happened so far, counted: only grows, whatever retention deletes (tallies.py).
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("value", Float, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -21,12 +21,16 @@ from dicom_node.settings import DicomwebDestination
 
 @dataclass
 class Server:
-    """What came: path, headers, and the parts of each multipart body. What it answers: status and data set."""
+    """What came: path, headers, and the parts of each multipart body.
+
+    What it answers: status and data set, in JSON or in XML (Native DICOM Model, PS3.19 A.1).
+    """
 
     port: int = 0
     scheme: str = "http"
     status: int = 200
     body: dict[str, Any] | str = field(default_factory=dict)
+    in_xml: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     silent_seconds: float = 0
     paths: list[str] = field(default_factory=list)
@@ -69,6 +73,27 @@ def _parts(kind: str, body: bytes) -> list[bytes]:
     return found
 
 
+def _native_model(ds: dict[str, Any]) -> str:
+    """A data set of the DICOM JSON Model as Orthanc writes it in XML, with its empty Value beside the items."""
+
+    def attributes(of: dict[str, Any]) -> str:
+        found = ""
+        for tag, one in of.items():
+            inner = "".join(
+                f'<Item number="{number}">{attributes(value)}</Item>'
+                if isinstance(value, dict)
+                else f'<Value number="{number}">{value}</Value>'
+                for number, value in enumerate(one["Value"], 1)
+            )
+            more = '<Value number="1" />' if one["vr"] == "SQ" else ""
+            found += f'<DicomAttribute tag="{tag}" vr="{one["vr"]}" keyword="K">{inner}{more}</DicomAttribute>'
+        return found
+
+    space = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
+    head = '<?xml version="1.0" encoding="utf-8"?>'
+    return f'{head}\n<NativeDicomModel xmlns="{space}">{attributes(ds)}</NativeDicomModel>'
+
+
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
@@ -78,11 +103,13 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             if body:
                 server.parts += _parts(self.headers["Content-Type"], body)
             time.sleep(server.silent_seconds)
-            said = server.body if isinstance(server.body, str) else json.dumps(server.body)
+            write = _native_model if server.in_xml else json.dumps
+            said = server.body if isinstance(server.body, str) else write(server.body)
             self.send_response(server.status)
             for name, value in server.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Type", "application/dicom+json; charset=utf-8")
+            kind = "xml" if server.in_xml else "json; charset=utf-8"
+            self.send_header("Content-Type", f"application/dicom+{kind}")
             self.send_header("Content-Length", str(len(said.encode())))
             self.end_headers()
             with contextlib.suppress(OSError):

@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pynetdicom.pdu import A_ASSOCIATE_AC
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import build_context
+
 from dicom_node.settings import DicomDestination
 from tests.real_parts import program
 
@@ -93,3 +101,21 @@ def listener(answer: bytes | None) -> Iterator[int]:
         thread.join(5)
         for connection in kept:
             connection.close()
+
+
+def association_accept(result: int) -> bytes:
+    """An A-ASSOCIATE-AC that rejects the one context that was proposed, with this result (PS3.8 9.3.3)."""
+    context = A_ASSOCIATE()
+    context.application_context_name = "1.2.840.10008.3.1.1.1"
+    context.calling_ae_title, context.called_ae_title = "ME", "ARCHIVE"
+    context.result, context.result_source = 0, 1
+    answered = build_context("1.2.840.10008.1.1")
+    answered.context_id, answered.result = 1, result
+    context.presentation_context_definition_results_list = [answered]
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = 16384
+    implementation.implementation_class_uid = "1.2.3"
+    context.user_information = [length, implementation]
+    pdu = A_ASSOCIATE_AC()
+    pdu.from_primitive(context)
+    return bytes(pdu.encode())

@@ -91,7 +91,7 @@ def test_an_archive_without_the_service_is_said_in_words() -> None:
     """And so is one that is not there."""
     with (
         committing_archive(without=[PUSH_MODEL]) as archive,
-        pytest.raises(DestinationDownError, match="none of the SOP classes"),
+        pytest.raises(DestinationDownError, match="does not accept Storage Commitment Push Model"),
     ):
         ask(archive)
     with pytest.raises(DestinationDownError, match="connection refused"):

@@ -24,7 +24,7 @@ def test_an_archive_that_cannot_be_asked_is_no_answer() -> None:
     """Neither there nor not there: the caller decides."""
     with (
         committing_archive(without=[STUDY_ROOT_FIND]) as archive,
-        pytest.raises(DestinationDownError, match="none of the SOP classes"),
+        pytest.raises(DestinationDownError, match="does not accept Study Root"),
     ):
         instances_there(destination(archive.port), "FRACTURE", WANTED)
     with pytest.raises(DestinationDownError, match="connection refused"):

@@ -17,19 +17,24 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from dicom_node.delivering.association import Remote
 from dicom_node.delivering.dicom_file import read_dicom_file
 from dicom_node.delivering.storage_scu import (
     NATIVE,
     REPORT_CLASSES,
     SECONDARY_CAPTURE,
-    Remote,
     Sender,
     proposed_contexts,
 )
 from dicom_node.dimse_status import Judgement, StoreStatus, judge
-from dicom_node.errors import DestinationDownError, ObjectRefusedError
+from dicom_node.errors import (
+    ClassRefusedError,
+    DestinationDownError,
+    NothingAcceptedError,
+    ObjectRefusedError,
+)
 from dicom_node.operating.small_archive import SmallArchive
-from tests.delivering.peers import destination, free_port, listener, storescp
+from tests.delivering.peers import association_accept, destination, free_port, listener, storescp
 from tests.phantoms import encode, phantom
 from tests.results.hand_made import POSITIVE, PROFILE, overlay, read_back
 
@@ -220,10 +225,76 @@ def test_a_peer_that_closes_or_aborts_is_down(answer: bytes) -> None:
         assert "127.0.0.1" in down(Remote("ARCHIVE", "127.0.0.1", port, 2))
 
 
-def test_no_class_accepted_is_down_and_says_so(tmp_path: Path) -> None:
-    """An association without any accepted context carries nothing."""
-    with SmallArchive(tmp_path / "in", sop_classes=frozenset()) as archive:
-        assert "none of the SOP classes" in down(Remote("ARCHIVE", "127.0.0.1", archive.port, 5))
+def test_an_archive_that_takes_neither_reports_nor_captures_is_down_and_says_so(tmp_path: Path) -> None:
+    """Its set-up is wrong, or we call another service than its Storage SCP: somebody mends that."""
+    with (
+        SmallArchive(tmp_path / "in", sop_classes=frozenset()) as archive,
+        pytest.raises(NothingAcceptedError) as caught,
+        Sender(destination(archive.port, objects=["sc", "seg"]), "FRACTURE"),
+    ):
+        pass
+    words = "accepts none of Secondary Capture Image Storage, Segmentation Storage"
+    assert str(caught.value).endswith(words)
+    assert "may 'FRACTURE' use it?" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("rejection", "remedy"),
+    [
+        ((1, 1, 7), "look at ae_title"),
+        ((1, 1, 3), "enter our AE title 'FRACTURE'"),
+        ((2, 3, 2), "passes by itself"),
+        ((1, 1, 1), "its own log"),
+    ],
+)
+def test_each_rejection_has_its_remedy(rejection: tuple[int, int, int], remedy: str) -> None:
+    """By result, source and reason of the A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+    with (
+        listener(bytes([3, 0, 0, 0, 0, 4, 0, *rejection])) as port,
+        pytest.raises(DestinationDownError, match="rejected the association") as caught,
+        Sender(Remote("ARCHIVE", "127.0.0.1", port, 5), "FRACTURE", [(CR, NATIVE[0])]),
+    ):
+        pass
+    assert remedy in caught.value.remedy
+
+
+# When a class is refused
+
+
+@pytest.mark.parametrize("syntaxes", [None, (JPEGLosslessSV1,)], ids=["class", "transfer syntaxes"])
+def test_not_supported_is_a_final_answer(tmp_path: Path, syntaxes: tuple[str, ...] | None) -> None:
+    """Of the class, or of each transfer syntax in which we have the object; the class is named."""
+    classes = frozenset({SECONDARY_CAPTURE} if syntaxes is None else {CR})
+    with (
+        SmallArchive(tmp_path / "in", sop_classes=classes, transfer_syntaxes=syntaxes or NATIVE) as archive,
+        Sender(Remote("ARCHIVE", "127.0.0.1", archive.port, 5), "ME", [(CR, JPEGLosslessSV1), (SECONDARY_CAPTURE, NATIVE[0])]) as sender,
+        pytest.raises(ClassRefusedError, match=rf"Computed Radiography Image Storage \({CR}\)") as caught,
+    ):  # fmt: skip
+        sender.send(encode(phantom(), ExplicitVRLittleEndian))
+    assert caught.value.is_final
+
+
+def test_a_class_that_is_the_only_one_offered_is_refused_as_any_other(tmp_path: Path) -> None:
+    """The association ends, and its answer still counts."""
+    with (
+        SmallArchive(tmp_path / "in", sop_classes=frozenset()) as archive,
+        Sender(Remote("ARCHIVE", "127.0.0.1", archive.port, 5), "ME", [(CR, NATIVE[0])]) as sender,
+        pytest.raises(ClassRefusedError) as caught,
+    ):
+        sender.send(encode(phantom(), ExplicitVRLittleEndian))
+    assert caught.value.is_final
+
+
+@pytest.mark.parametrize("result", [1, 2])
+def test_a_context_that_is_rejected_without_a_reason_may_be_taken_next_time(result: int) -> None:
+    """User rejection and "no reason" say nothing about the class (PS3.8 table 9-18)."""
+    with (
+        listener(association_accept(result)) as port,
+        Sender(Remote("ARCHIVE", "127.0.0.1", port, 5), "ME", [(CR, NATIVE[0])]) as sender,
+        pytest.raises(ClassRefusedError) as caught,
+    ):
+        sender.send(encode(phantom(), ExplicitVRLittleEndian))
+    assert not caught.value.is_final
 
 
 def test_an_archive_that_dies_in_between_is_down(tmp_path: Path) -> None:

@@ -53,27 +53,38 @@ def test_the_file_goes_byte_for_byte(film: Path) -> None:
     assert server.asked[0]["Accept"] == "application/dicom+json"
 
 
+IN_BOTH = pytest.mark.parametrize("in_xml", [False, True], ids=["json", "xml"])
+
+
+@IN_BOTH
 @pytest.mark.parametrize("reason", [0xB000, 0xB006, 0xB007])
-def test_a_warning_is_delivered_and_told(film: Path, reason: int) -> None:
+def test_a_warning_is_delivered_and_told(film: Path, reason: int, in_xml: bool) -> None:
     """202 with a Warning Reason: it is stored."""
     with dicomweb_server() as server:
+        server.in_xml = in_xml
         server.warns(reason)
         assert store(server.destination(), film) == reason
     assert judge(reason) is Judgement.DELIVERED_WITH_WARNING
 
 
+@IN_BOTH
 @pytest.mark.parametrize("status", [200, 202, 409])
-def test_what_it_has_already_is_delivered(film: Path, status: int) -> None:
+def test_what_it_has_already_is_delivered(film: Path, status: int, in_xml: bool) -> None:
     """45070 among the failures: the same UID means the same bytes."""
     with dicomweb_server() as server:
+        server.in_xml = in_xml
         server.fails(45070, status)
         assert judge(store(server.destination(), film)) is Judgement.DELIVERED_WITH_WARNING
 
 
+@IN_BOTH
 @pytest.mark.parametrize("status", [200, 202, 409])
-def test_a_failed_object_is_no_success_whatever_the_http_status(film: Path, status: int) -> None:
+def test_a_failed_object_is_no_success_whatever_the_http_status(
+    film: Path, status: int, in_xml: bool
+) -> None:
     """Only the Failed SOP Sequence tells; its reason is in the message."""
     with dicomweb_server() as server:
+        server.in_xml = in_xml
         server.fails(0xC122, status)
         with pytest.raises(ObjectRefusedError, match="failure reason 0xC122") as caught:
             store(server.destination(), film)
@@ -88,7 +99,20 @@ def test_a_failure_that_may_pass_is_tried_again(film: Path) -> None:
         assert judge(store(server.destination(), film)) is Judgement.RETRY
 
 
-@pytest.mark.parametrize("body", ["", "<NativeDicomModel/>", "[]", '{"00081198": 3}'])
+BOMB = '<!DOCTYPE x [<!ENTITY a "5">]><NativeDicomModel><DicomAttribute tag="00081198"><Item/></DicomAttribute></NativeDicomModel>'
+FAILED_IN_XML = (
+    '<NativeDicomModel><DicomAttribute tag="00081198"><Item/></DicomAttribute>{}</NativeDicomModel>'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "", "<NativeDicomModel/>", "[]", '{"00081198": 3}', "[" * 100_000, "<html>no</html>", "<NativeDicomModel>", BOMB,
+        '<?xml version="1.0" encoding="utf-77"?><NativeDicomModel/>', FAILED_IN_XML.format(" " * (1 << 20)),
+    ],
+    ids=["nothing", "xml", "list", "number", "deep", "html", "cut off", "entities", "encoding", "too long"],
+)  # fmt: skip
 def test_an_answer_that_says_nothing_of_the_object(film: Path, body: str) -> None:
     """200 is Success by PS3.18; 202 and 409 are not."""
     with dicomweb_server() as server:
@@ -98,6 +122,18 @@ def test_an_answer_that_says_nothing_of_the_object(film: Path, body: str) -> Non
             server.status = status
             with pytest.raises(ObjectRefusedError, match=str(status)):
                 store(server.destination(), film)
+
+
+def test_a_reason_that_is_no_reason_is_none(film: Path) -> None:
+    """Text, and numbers that no unsigned short holds."""
+    for value in ("²", "A700", 65536, "9" * 5000, -1):
+        with dicomweb_server() as server:
+            item = {"00081197": {"vr": "US", "Value": [value]}}
+            server.status, server.body = 409, {"00081198": {"vr": "SQ", "Value": [item]}}
+            server.in_xml = True
+            with pytest.raises(ObjectRefusedError, match="without a reason") as caught:
+                store(server.destination(), film)
+        assert caught.value.status is None
 
 
 @pytest.mark.parametrize(

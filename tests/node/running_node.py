@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import tomlkit
 
+from dicom_node.delivering.association import Remote
 from dicom_node.delivering.file_sending import SentFile, send_files
-from dicom_node.delivering.storage_scu import Remote
 from dicom_node.settings import Settings, read_settings
 from dicom_node.work.job_list import DeliveryLine, ImageLine, JobList, StudyLine
 from dicom_node.work.ledger import DATABASE_NAME, Ledger
@@ -57,6 +57,7 @@ def settings_text(destinations: Sequence[dict[str, Any]], **tables: Any) -> str:
             "engine": "torch fp32",
         },
         "retention": {"minimum_free_gb": 0.05},
+        "web": {"enabled": False},
         "destinations": list(destinations),
         "routes": [{"from": ["*"], "to": [place["name"] for place in destinations]}],
     }

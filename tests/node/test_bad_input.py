@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 from pydicom import FileDataset
+from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, VLPhotographicImageStorage
 
+from dicom_node.delivering.association import Remote
 from dicom_node.delivering.dicom_file import DicomFile
-from dicom_node.delivering.storage_scu import Remote, Sender
+from dicom_node.delivering.storage_scu import Sender
 from dicom_node.dimse_status import StoreStatus
 from dicom_node.durable_file import UNFINISHED
 from dicom_node.errors import ObjectRefusedError
 from pipeline.findings import NotProcessed, Outcome
-from tests.node.films import film, write
+from tests.node.films import film, study_uid, write
 from tests.node.running_node import RunningNode, destination, running_node, settings_text
 from tests.node.spoiled_films import SPOILED, file_of, spoiled
 from tests.phantoms import encode
@@ -174,6 +177,29 @@ def _data_set(ds: FileDataset) -> bytes:
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, ds)
     return buffer.getvalue()
+
+
+def test_a_film_that_no_result_can_refer_to_is_shown_with_its_reason(node: RunningNode) -> None:
+    """Its Study Instance UID is there for a receiver, but of a kind that is no UID: bytes, or numbers."""
+    for vr in ("OB", "US"):
+        study = f"study UID as {vr}"
+        ds, damaged = film(study), film(study)
+        text = study_uid(study).encode()
+        value = text + b"\0" * (len(text) % 2)
+        tag = Tag("StudyInstanceUID")
+        damaged[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+        file = encode(damaged, ExplicitVRLittleEndian)
+        assert _answer(node, ds, file) is StoreStatus.SUCCESS, vr
+        revision = node.wait_until_closed(study_uid(study))
+        (line,) = node.readings(ds.SOPInstanceUID)
+        assert (line.state, line.reason) == ("done", NotProcessed.READING_FAILED), vr
+        assert "StudyInstanceUID" in line.detail, vr
+        assert (revision.state, revision.deliveries) == ("failed", ()), vr
+        listed = node.command("jobs", "list").stdout.splitlines()
+        (row,) = [one for one in listed if line.id[:8] in one]
+        assert "source cannot be referenced" in row, vr
+        (row,) = [one for one in listed if study_uid(study) in one]
+        assert "no image of it can be referenced" in row, vr
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,4 @@ def test_check_asks_each_kind_in_its_own_way(delivered: Delivered) -> None:
     said = delivered.node.command("check").stdout
     for words in ("ORTHANC@127.0.0.1:4242 answers", "/dicom-web answers", "can be written to"):
         assert words in said
+    assert "will arrive: sr as Comprehensive 3D SR Storage, sc, storage commitment can be asked" in said

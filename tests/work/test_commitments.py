@@ -64,6 +64,8 @@ def test_an_answer_on_an_association_of_the_archives_own_after_a_restart(workpla
         site.deliver()
         site.ask()
         assert site.states() == [("delivered", "asked")] * 2
+        jobs = JobList(workplace.ledger)
+        assert (jobs.awaiting_commitment(), jobs.unfinished()) == (2, 1)  # the study is open
         ledger = Ledger.open(workplace.folder)
         engine = WorkEngine(ledger)
         intake = LedgerIntake(ledger, engine, DeliveryQueue(ledger, engine))
@@ -80,6 +82,7 @@ def test_an_answer_on_an_association_of_the_archives_own_after_a_restart(workpla
             scp.stop(0)
             ledger.close()
         assert site.states() == [("delivered", "committed")] * 2
+        assert jobs.awaiting_commitment() == 0
 
 
 def test_an_unanswered_request_is_asked_again_under_a_new_transaction(workplace: Workplace) -> None:
