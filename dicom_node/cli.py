@@ -18,6 +18,8 @@ from dicom_node.command_line import (
     send,
     serve,
     train,
+    users,
+    verdicts,
 )
 from dicom_node.command_line.terminal import out
 from dicom_node.logs import quiet_libraries
@@ -43,6 +45,8 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 app.add_typer(config.app, name="config")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(verdicts.app, name="verdicts")
+app.add_typer(users.app, name="users")
 
 
 def _say_version(wanted: bool) -> None:

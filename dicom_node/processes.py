@@ -1,6 +1,6 @@
-"""The three processes of a node: receiver; analysis; delivery and housekeeping.
+"""The processes of a node: receiver; analysis; delivery and housekeeping; the page.
 
-Each imports only what it needs: the receiver holds no torch, the delivery no torch either.
+Each imports only what it needs: torch is held by the analysis alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dicom_node import __version__
 from dicom_node.errors import NodeError
 from dicom_node.logs import configure_logs
+from dicom_node.process_lock import hold_lock
 from dicom_node.settings import Settings, read_settings
 from dicom_node.stop_signal import stop_event
 from dicom_node.work.deliveries import DELIVER, DeliveryQueue
@@ -45,6 +46,7 @@ def run_receiver(settings: Settings) -> None:
     from dicom_node.receiving.storage_scp import StorageScp
 
     stop = stop_event(watch_parent=True)
+    lock = hold_lock(settings.node.data / "locks" / "receiver.lock")
     ledger = Ledger.open(settings.node.data)
     engine = WorkEngine(ledger)
     intake = LedgerIntake(ledger, engine, DeliveryQueue(ledger, engine))
@@ -53,6 +55,7 @@ def run_receiver(settings: Settings) -> None:
     scp.start()
     stop.wait()
     scp.stop(DRAIN_SECONDS)
+    lock.close()
 
 
 def run_analysis(settings: Settings) -> None:
@@ -157,6 +160,13 @@ def run_delivery(settings: Settings) -> None:
     engine.stop(DRAIN_SECONDS)
 
 
+def run_web(settings: Settings) -> None:
+    """Serves the page and the API until it is told to end."""
+    from dicom_node.web.server import serve_web
+
+    serve_web(settings, now, stop_event(watch_parent=True))
+
+
 def _context(settings: Settings, ledger: Ledger) -> Callable[[datetime], CompositionContext]:
     from dicom_node.results.composition import CompositionContext
 
@@ -177,6 +187,7 @@ PROCESSES: dict[str, Callable[[Settings], None]] = {
     "receiver": run_receiver,
     "analysis": run_analysis,
     "delivery": run_delivery,
+    "web": run_web,
 }
 
 

@@ -42,6 +42,53 @@ class ReceivedInstance:
     received_at: datetime
 
 
+class AssociationEnding(StrEnum):
+    """How an association ended, in words."""
+
+    REJECTED = "rejected"
+    RELEASED = "released"
+    ABORTED = "aborted by the peer"
+    LOST = "connection lost"
+    TIMED_OUT = "timed out"
+    STOPPED = "ended by this node"
+    PROTOCOL = "the peer broke the protocol"
+    FAILED = "ended by an error of this node"
+
+
+@dataclass(frozen=True)
+class ProposedContext:
+    """One presentation context that a peer proposed, and the answer (PS3.8 9.3.2.2, 9.3.3.2).
+
+    `result` is that of PS3.8 table 9-18, None where the whole association was rejected; `accepted` is the transfer
+    syntax of a context that was accepted, else "".
+    """
+
+    id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+    result: int | None
+    accepted: str = ""
+
+
+@dataclass(frozen=True)
+class AssociationDetail:
+    """What was negotiated, and how it went on.
+
+    `contexts` holds what is kept of the `proposed`; `is_capped` says that this is not all. `byte_count` is all that
+    came over the connection.
+    """
+
+    implementation_class_uid: str
+    implementation_version_name: str
+    contexts: tuple[ProposedContext, ...]
+    proposed: int
+    accepted: int
+    is_capped: bool
+    ended_at: datetime
+    ending: AssociationEnding
+    byte_count: int
+
+
 @dataclass(frozen=True)
 class AssociationRecord:
     """One association: who, from where, what came of it. For people, not for logic."""
@@ -54,6 +101,7 @@ class AssociationRecord:
     reason: str = ""
     stored: int = 0
     refused: int = 0
+    detail: AssociationDetail | None = None
 
 
 @dataclass(frozen=True)

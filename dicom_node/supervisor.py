@@ -51,12 +51,17 @@ def prepare_data(settings: Settings) -> None:
         ledger.close()
 
 
-class Supervisor:
-    """The parent of the three processes."""
+def process_names(settings: Settings) -> tuple[str, ...]:
+    """What a node of these settings runs; the page is last, for nothing waits for it."""
+    return (*NAMES, "web") if settings.web.enabled else NAMES
 
-    def __init__(self, settings_file: Path, data: Path) -> None:
-        self._settings_file, self._locks = settings_file, data / "locks"
-        self._children = [_Child(name) for name in NAMES]
+
+class Supervisor:
+    """The parent of the node's processes."""
+
+    def __init__(self, settings_file: Path, settings: Settings) -> None:
+        self._settings_file, self._locks = settings_file, settings.node.data / "locks"
+        self._children = [_Child(name) for name in process_names(settings)]
 
     def run(self, stop: Event) -> None:
         """Keeps the processes running until `stop`, then drains them.

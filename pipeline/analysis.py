@@ -10,12 +10,13 @@ from typing import Self
 from pipeline.classification import body_part, fracture_probability, further_labels
 from pipeline.engines.agreement import BF16_TOLERANCE
 from pipeline.engines.choice import AUTO, EngineMemory, choose_engine
-from pipeline.engines.engine import Engine
+from pipeline.engines.engine import Engine, RawReading
 from pipeline.errors import EngineError, ModelPackageError
 from pipeline.findings import ImageFindings, ModelIdentity, NotProcessed, Outcome, Thresholds
 from pipeline.golden import golden_batch, replay
-from pipeline.localization import find_regions
-from pipeline.model_input import make_model_input
+from pipeline.heat_map import HeatMap
+from pipeline.localization import find_regions, region_probabilities
+from pipeline.model_input import ModelInput, make_model_input
 from pipeline.model_package import ModelPackage, default_package, load_package
 from pipeline.radiograph import Radiograph
 from pipeline.site_profile import apply_site_profile
@@ -84,17 +85,7 @@ class Analyzer:
         Raises:
             EngineError: the engine failed this time, or said something that is not a number.
         """
-        given = make_model_input(
-            radiograph.pixels,
-            self._description.input.settings(),
-            mask=radiograph.mask,
-            pixel_aspect=radiograph.pixel_aspect,
-        )
-        said = self._engine.read(given.pixels[None])
-        logit = float(said.fracture[0])
-        if not math.isfinite(logit):
-            # No comparison holds for it, so it would pass as "no fracture".
-            raise EngineError(f"{self._engine.name}: the film's logit is {logit}")
+        given, said, logit = self._infer(radiograph)
         refusal = self._gate.refusal(given, said.features[0]) if self._gate else None
         if refusal is not None:
             return self.not_processed(
@@ -120,6 +111,30 @@ class Analyzer:
             ),
             types=further_labels(said.types[0], self._description.types),
         )
+
+    def heat(self, radiograph: Radiograph) -> HeatMap:
+        """Where the network sees a fracture, and how likely; raises as `analyze` does.
+
+        The gate is not asked: whoever shows it knows the film's findings.
+        """
+        given, said, logit = self._infer(radiograph)
+        settings = self._description.regions
+        return HeatMap(region_probabilities(said.heat[0], logit, settings), given.placement)
+
+    def _infer(self, radiograph: Radiograph) -> tuple[ModelInput, RawReading, float]:
+        """The input, what the engine says of it, and the film's logit."""
+        given = make_model_input(
+            radiograph.pixels,
+            self._description.input.settings(),
+            mask=radiograph.mask,
+            pixel_aspect=radiograph.pixel_aspect,
+        )
+        said = self._engine.read(given.pixels[None])
+        logit = float(said.fracture[0])
+        if not math.isfinite(logit):
+            # No comparison holds for it, so it would pass as "no fracture".
+            raise EngineError(f"{self._engine.name}: the film's logit is {logit}")
+        return given, said, logit
 
     def not_processed(
         self, reason: NotProcessed, rows: int = 0, columns: int = 0, detail: str = ""

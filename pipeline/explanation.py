@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.activation_map import Arrow, Explanation
 from pipeline.geometry import Placement
+from pipeline.heat_map import spread_over_film
 from pipeline.model_input import InputSettings, make_model_input
 from pipeline.model_package import ModelPackage, default_package, load_package
 from pipeline.networks.fracture_net import FractureNet
@@ -97,18 +97,7 @@ def on_film(cells: FloatImage, placement: Placement, mask: Mask | None = None) -
 
     The letterbox is undone; where the film is not exposed (`mask` false) nothing can speak.
     """
-    size, rows, columns = placement.size, placement.rows, placement.columns
-    fine = cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC)
-    # Pixel centres: film (x + 0.5) * scale + left = input u + 0.5.
-    to_input = np.array(
-        [
-            [placement.scale_x, 0, 0.5 * placement.scale_x + placement.left - 0.5],
-            [0, placement.scale_y, 0.5 * placement.scale_y + placement.top - 0.5],
-        ]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    film = cv2.warpAffine(fine, to_input, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    film = np.clip(film, 0, None)
+    film = np.clip(spread_over_film(cells, placement), 0, None)
     if mask is not None:
         film = np.where(mask, film, 0)
     highest = float(film.max())

@@ -12,6 +12,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from pipeline.errors import ScopeError, UnreadableError
+from pipeline.file_kind import START, FileKind, kind_of
 from pipeline.findings import NotProcessed
 from pipeline.header_values import UNREADABLE, text_of
 from pipeline.image_file import read_image_file
@@ -20,10 +21,6 @@ from pipeline.pixel_data import MAX_PIXELS
 from pipeline.radiograph import Radiograph
 from pipeline.scope import refuse_out_of_scope
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-_PREAMBLE, _PREFIX = 128, b"DICM"
-# A data set without preamble begins with group 0002 or 0008, least significant byte first or last.
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 # Two bytes for each pixel that is read, and room for the header.
 MAX_INFLATED = 2 * MAX_PIXELS + (64 << 20)
 _CHUNK = 1 << 20
@@ -43,9 +40,7 @@ def read_film_file(
         UnreadableError: neither DICOM, PNG nor JPEG, or its pixels cannot be had.
         ScopeError: not for this model, by its header or its pixels.
     """
-    with path.open("rb") as file:
-        start = file.read(_PREAMBLE + len(_PREFIX))
-    if start.startswith((_PNG, _JPEG)):
+    if _kind(path) in (FileKind.PNG, FileKind.JPEG):
         return read_image_file(path), None
     ds = read_dataset(path)
     refuse_out_of_scope(ds, minimum_age_years=minimum_age_years)
@@ -60,11 +55,10 @@ def read_dataset(path: Path) -> Dataset:
         UnreadableError: not DICOM, or damaged.
         ScopeError: deflated, and more than the largest film when inflated.
     """
-    with path.open("rb") as file:
-        start = file.read(_PREAMBLE + len(_PREFIX))
-    has_prefix = start[_PREAMBLE:] == _PREFIX
-    if not has_prefix and start[:2] not in _FIRST_GROUPS:
+    kind = _kind(path)
+    if kind is None or not kind.is_dicom:
         raise UnreadableError(NotProcessed.NOT_AN_IMAGE)
+    has_prefix = kind is FileKind.DICOM
     try:
         if has_prefix:
             _refuse_inflation(path)
@@ -75,6 +69,11 @@ def read_dataset(path: Path) -> Dataset:
     if not has_prefix and not text_of(ds, "SOPClassUID"):
         raise UnreadableError(NotProcessed.NOT_AN_IMAGE)
     return ds
+
+
+def _kind(path: Path) -> FileKind | None:
+    with path.open("rb") as file:
+        return kind_of(file.read(START))
 
 
 def _refuse_inflation(path: Path) -> None:
@@ -89,7 +88,7 @@ def _refuse_inflation(path: Path) -> None:
     inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with path.open("rb") as file:
         # The group length counts from behind its own element: 12 bytes after the prefix (PS3.10 7.1).
-        file.seek(_PREAMBLE + len(_PREFIX) + 12 + int(meta.get("FileMetaInformationGroupLength", 0)))
+        file.seek(START + 12 + int(meta.get("FileMetaInformationGroupLength", 0)))
         pending = file.read(_CHUNK)
         while pending and not inflater.eof:
             total += len(inflater.decompress(pending, _CHUNK))

@@ -6,7 +6,7 @@ Coordinates are pixels from the outer corner of the first pixel; boxes are half-
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -27,6 +27,16 @@ class Placement:
     scale_y: float
     left: float
     top: float
+
+    def reduced(self, rows: int, columns: int) -> Placement:
+        """The same for the film in `rows` x `columns` pixels."""
+        return replace(
+            self,
+            rows=rows,
+            columns=columns,
+            scale_x=self.scale_x * self.columns / columns,
+            scale_y=self.scale_y * self.rows / rows,
+        )
 
     def point_to_film(self, point: Point) -> Point:
         """A point of the input in the film's pixels, clipped to the film."""

@@ -120,6 +120,14 @@ def region_logit(candidate: Candidate, film_logit: float, settings: RegionSettin
     return candidate.peak + settings.film_weight * film_logit
 
 
+def region_probabilities(heat: FloatArray, film_logit: float, settings: RegionSettings) -> FloatArray:
+    """Heat logits (H, W) -> for each cell the probability that a region would have of which it were the peak."""
+    logits = (heat + settings.film_weight * film_logit + settings.calibration.offset) / (
+        settings.calibration.temperature
+    )
+    return np.asarray(0.5 * (1.0 + np.tanh(logits / 2.0)), dtype=np.float32)
+
+
 def find_regions(
     heat: FloatArray,
     film_logit: float,

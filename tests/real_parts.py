@@ -34,6 +34,7 @@ PACKAGES = {
     "javac": "default-jdk-headless",
     "ip": "iproute2",
     "chromium": "chromium",
+    "node": "nodejs",
     "npm": "npm",
 }
 # Where Debian puts Orthanc's DICOMweb plug-in.

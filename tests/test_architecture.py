@@ -24,7 +24,10 @@ ROOMS = {
         "dicom_node/operating/small_archive.py",
     ),
     "dbos": ("dicom_node/work/engine.py",),
-    "sqlalchemy": ("dicom_node/work/",),
+    "sqlalchemy": ("dicom_node/work/", "dicom_node/register/"),
+    "fastapi": ("dicom_node/web/",),
+    "starlette": ("dicom_node/web/",),
+    "uvicorn": ("dicom_node/web/",),
     "typer": ("dicom_node/command_line/", "dicom_node/cli.py"),
     "rich": ("dicom_node/command_line/",),
 }
@@ -110,10 +113,11 @@ def test_every_import_points_down(path: Path) -> None:
         ("dicom_node.work.intake", "torch"),
         ("dicom_node.work.delivery_worker", "torch"),
         ("dicom_node.work.report_worker", "torch"),
+        ("dicom_node.web.server", "torch"),
         ("dicom_node.cli", "torch"),
     ],
 )
-def test_the_receiver_and_the_delivery_hold_no_torch(module: str, forbidden: str) -> None:
+def test_all_processes_but_the_analysis_hold_no_torch(module: str, forbidden: str) -> None:
     """Importing what those processes run, in a fresh interpreter, leaves torch out."""
     code = f"import sys, {module}; sys.exit({forbidden!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -63,7 +63,8 @@ def echo(target: TargetArgument, config: OptionalConfig = None, calling: Calling
     place, title = resolve_target(target, config, calling)
     answer = reach(place, title)
     if not answer.answered:
-        err.print(f"{place.where}: {answer.reason}", markup=False)
+        remedy = f"; {answer.remedy}" if answer.remedy else ""
+        err.print(f"{place.where}: {answer.reason}{remedy}", markup=False)
         raise typer.Exit(1)
     if answer.milliseconds is None:
         out.print(f"{place.where} can be written to", markup=False)

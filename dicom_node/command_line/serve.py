@@ -18,7 +18,7 @@ from pipeline.findings import RESEARCH_NOTICE
 def serve(config: ConfigOption) -> None:
     """Run the node: receive, read, answer. Ends on SIGTERM or Ctrl-C, within 10 seconds.
 
-    Three processes do the work and are started again when one ends; nothing that was
+    Its processes are started again when one ends; nothing that was
     answered Success is lost by that. `dicom-node check` says whether all is well.
 
     [dim]dicom-node config init node.toml
@@ -35,4 +35,4 @@ def serve(config: ConfigOption) -> None:
     )  # fmt: skip
     with plain_errors():
         prepare_data(settings)
-        Supervisor(config.resolve(), settings.node.data).run(stop_event(watch_parent=False))
+        Supervisor(config.resolve(), settings).run(stop_event(watch_parent=False))

@@ -12,6 +12,7 @@ from dicom_node.delivering.verification import verify
 from dicom_node.errors import NodeError
 from dicom_node.operating.destination_check import examine_destination
 from dicom_node.operating.examined import Examined, Verdict
+from dicom_node.operating.page_check import examine_page
 from dicom_node.settings import DicomDestination, Settings
 from dicom_node.work.job_list import JobList
 from dicom_node.work.ledger import DATABASE_NAME, Ledger
@@ -22,6 +23,7 @@ def examine(settings: Settings, *, measure: bool = False) -> Iterator[Examined]:
     yield _disk(settings)
     yield from _model(settings, measure)
     yield _port(settings)
+    yield from examine_page(settings)
     for place in settings.destinations:
         yield from examine_destination(settings, place)
     yield from _ledger(settings)

@@ -22,9 +22,10 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.pdu import A_ABORT_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
+from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, P_DATA
 
 from dicom_node.receiving.receiving_socket import PDU_HEAD, ReceivingSocket
+from dicom_node.records import AssociationEnding
 
 log = logging.getLogger("dicom_node.receiving")
 
@@ -61,10 +62,29 @@ class Acceptor(Association):
         self._begun: DIMSEMessage | None = None
         self._asked_to_end = self._kill = self.is_aborted = False
         self._sent_abort = False
+        self._ending: AssociationEnding | None = None
         self._buffer = bytearray(PDU_HEAD.size + ae.maximum_pdu_size)
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
-        self.set_socket(ReceivingSocket(self, client_socket=connection))
+        self._receiving_socket = ReceivingSocket(self, client_socket=connection)
+        self.set_socket(self._receiving_socket)
+
+    @property
+    def byte_count(self) -> int:
+        """How much came so far."""
+        return self._receiving_socket.byte_count
+
+    def how_it_ended(self) -> AssociationEnding:
+        """For one that has ended; once, for it takes what the state machine had to say last."""
+        if self.is_released:
+            return AssociationEnding.RELEASED
+        if self._ending is not None:
+            return self._ending
+        while not self.dul.to_user_queue.empty():
+            said = self.dul.to_user_queue.get_nowait()
+            if isinstance(said, A_ABORT | A_P_ABORT):
+                return self._ending_by(said)
+        return self._ending_by(None)
 
     def ask_to_end(self) -> None:
         """Has the association aborted (A-ABORT) as soon as it serves no request."""
@@ -84,7 +104,8 @@ class Acceptor(Association):
                 if not self._serve():
                     self._receive()
         # Whatever a peer brings about ends its own association only.
-        except Exception:
+        except Exception as error:
+            self._ending = _ending_of(error)
             log.exception("association ended by an error of our own")
             self._send_abort_at_once()
         finally:
@@ -151,14 +172,26 @@ class Acceptor(Association):
             evt.trigger(self, evt.EVT_RELEASED, {})
             return True
         if self.acse.is_aborted():
-            self.dul.receive_pdu(wait=False)
+            self._ending = self._ending_by(self.dul.receive_pdu(wait=False))
             self.is_aborted, self.is_established = True, False
             evt.trigger(self, evt.EVT_ABORTED, {})
             return True
         if self._asked_to_end or self.dul.idle_timer_expired():
+            stopped = self._asked_to_end
+            self._ending = AssociationEnding.STOPPED if stopped else AssociationEnding.TIMED_OUT
             self.abort()
             return True
         return False
+
+    def _ending_by(self, said: A_ABORT | A_P_ABORT | None) -> AssociationEnding:
+        """What an indication of the state machine means (PS3.8 9.2.3, AA-3, AA-4, AA-8)."""
+        if isinstance(said, A_ABORT):
+            return AssociationEnding.ABORTED
+        # `cut` looks like a line that breaks.
+        if self._asked_to_end:
+            return AssociationEnding.STOPPED
+        broke = self._sent_abort or (said is not None and said.provider_reason)
+        return AssociationEnding.PROTOCOL if broke else AssociationEnding.LOST
 
     def _receive(self) -> None:
         """Waits a while for the next PDU and reads it."""
@@ -239,3 +272,9 @@ class Acceptor(Association):
         self.is_aborted = True
         with contextlib.suppress(Exception):
             self.dul.socket.send(pdu.encode())
+
+
+def _ending_of(error: Exception) -> AssociationEnding:
+    if isinstance(error, TimeoutError):
+        return AssociationEnding.TIMED_OUT
+    return AssociationEnding.LOST if isinstance(error, OSError) else AssociationEnding.FAILED

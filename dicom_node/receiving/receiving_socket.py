@@ -16,7 +16,12 @@ _LONGEST_PDU = 2 * 1024 * 1024
 
 
 class ReceivingSocket(AssociationSocket):
-    """A transport connection that reads a PDU in few calls and does not wait for ever in the midst of one."""
+    """A transport connection that reads a PDU in few calls and does not wait for ever in the midst of one.
+
+    `byte_count` is all that it read.
+    """
+
+    byte_count = 0
 
     def recv(self, nr_bytes: int) -> bytearray:
         """The next `nr_bytes` bytes, or fewer where the peer closed.
@@ -46,6 +51,7 @@ class ReceivingSocket(AssociationSocket):
             count += more
             if not more or time.monotonic() > give_up:
                 break
+        self.byte_count += count
         return count
 
     def next_pdu(self) -> tuple[int, int]:

@@ -37,7 +37,7 @@ from dicom_node.receiving.commitment_service import (
 )
 from dicom_node.receiving.host_names import HostNames
 from dicom_node.receiving.intake import Intake
-from dicom_node.receiving.open_association import OpenAssociation, printable
+from dicom_node.receiving.open_association import OpenAssociation, printable, rejected_association
 from dicom_node.receiving.spool import Spool
 from dicom_node.receiving.storage_service import StorageService
 from dicom_node.records import AssociationRecord
@@ -163,7 +163,7 @@ class StorageScp:
             printable(caller.calling_ae_title), caller.address,
             printable(caller.called_ae_title), refusal.reason,
         )  # fmt: skip
-        self._note(_association_record(caller, self._clock(), refusal))
+        self._note(rejected_association(acceptor, caller, refusal, self._clock()))
 
     def _enter(self, acceptor: Acceptor, caller: Caller, committing: tuple[str, ...]) -> Refusal | None:
         peer = self._settings.peer(caller.calling_ae_title)
@@ -187,7 +187,7 @@ class StorageScp:
             printable(association.caller.calling_ae_title), association.caller.address,
             how, association.stored, association.refused,
         )  # fmt: skip
-        self._note(association.record(how))
+        self._note(association.record(how, acceptor, self._clock()))
 
     def _on_echo(self, _event: Any) -> int:
         return int(StoreStatus.SUCCESS)
@@ -216,15 +216,4 @@ def _caller(acceptor: Acceptor) -> Caller:
         calling_ae_title=request.calling_ae_title.strip(" "),
         called_ae_title=request.called_ae_title.strip(" "),
         address=acceptor.requestor.address_info.address,
-    )
-
-
-def _association_record(caller: Caller, at: datetime, refusal: Refusal) -> AssociationRecord:
-    return AssociationRecord(
-        calling_ae_title=printable(caller.calling_ae_title),
-        called_ae_title=printable(caller.called_ae_title),
-        address=caller.address,
-        at=at,
-        accepted=False,
-        reason=refusal.reason,
     )

@@ -6,7 +6,7 @@ import ipaddress
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -25,6 +25,7 @@ from dicom_node.settings.destination import (
     TransferSyntaxName,
 )
 from dicom_node.settings.section import AeTitle, Name, Port, Section, ZoneOffset
+from dicom_node.settings.web import Web
 
 __all__ = [
     "AnyDestination",
@@ -38,6 +39,7 @@ __all__ = [
     "OutcomeName",
     "Settings",
     "TransferSyntaxName",
+    "Web",
     "read_settings",
 ]
 
@@ -48,6 +50,8 @@ AcceptedAndIgnored = Literal["sc", "sr", "pr", "ko", "seg"]
 EngineName = Literal[
     "auto", "torch fp32", "torch bf16", "openvino fp32", "openvino bf16", "cuda fp32", "cuda bf16"
 ]
+
+_S = TypeVar("_S", bound=Section)
 
 
 def priority_of(name: PriorityName) -> Priority:
@@ -197,6 +201,7 @@ class Settings(Section):
     study: Study = Study()
     model: Model = Model()
     retention: Retention = Retention()
+    web: Web = Web()
     log: Log = Log()
     peers: tuple[Peer, ...] = ()
     destinations: tuple[AnyDestination, ...] = Field(min_length=1)
@@ -317,23 +322,26 @@ def read_settings(path: Path) -> Settings:
         settings = Settings.model_validate(given)
     except ValidationError as error:
         raise SettingsError("\n".join(_complaints(path, error))) from error
-    return _rooted(settings, path.resolve().parent)
+    return _at_home(settings, path.resolve().parent)
 
 
-def _rooted(settings: Settings, folder: Path) -> Settings:
+def _at_home(settings: Settings, folder: Path) -> Settings:
     node = settings.node.model_copy(update={"data": folder / settings.node.data.expanduser()})
     model = settings.model
     named = {"path": model.path, "profile": model.profile}
     rooted = {key: folder / path.expanduser() for key, path in named.items() if path is not None}
     model = model.model_copy(update=rooted)
-    places = tuple(_rooted_destination(place, folder) for place in settings.destinations)
-    return settings.model_copy(update={"node": node, "model": model, "destinations": places})
+    places = tuple(_rooted(place, folder) for place in settings.destinations)
+    web = _rooted(settings.web, folder)
+    return settings.model_copy(
+        update={"node": node, "model": model, "web": web, "destinations": places}
+    )
 
 
-def _rooted_destination(place: AnyDestination, folder: Path) -> AnyDestination:
-    named = {key: getattr(place, key) for key in type(place).model_fields}
+def _rooted(section: _S, folder: Path) -> _S:
+    named = {key: getattr(section, key) for key in type(section).model_fields}
     rooted = {key: folder / path.expanduser() for key, path in named.items() if isinstance(path, Path)}
-    return place.model_copy(update=rooted)
+    return section.model_copy(update=rooted)
 
 
 def _complaints(path: Path, error: ValidationError) -> list[str]:

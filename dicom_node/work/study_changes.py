@@ -76,14 +76,16 @@ class StudyChanges:
         with self._ledger.read() as connection:
             return connection.execute(select(func.max(study_change.c.number))).scalar() or 0
 
-    def after(self, number: int, most: int) -> Changes:
-        """What changed after the change of that number, at most so much of it."""
+    def after(self, number: int, most: int, until: int | None = None) -> Changes:
+        """What changed after the change of that number, up to and with that of `until`; at most so much of it."""
         chosen = (
             select(study_change)
             .where(study_change.c.number > number)
             .order_by(study_change.c.number)
             .limit(most)
         )
+        if until is not None:
+            chosen = chosen.where(study_change.c.number <= until)
         with self._ledger.read() as connection:
             rows = connection.execute(chosen).all()
         keys = [row.study_instance_uid for row in rows]

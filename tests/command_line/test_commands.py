@@ -136,6 +136,7 @@ def test_check_passes_when_all_is_well(tmp_path: Path) -> None:
         "is free",
         "destination archive",
         "answers in",
+        "will arrive: sr as Comprehensive 3D SR Storage, sc",
     ):
         assert word in done.output
 
@@ -147,6 +148,18 @@ def test_check_fails_when_a_destination_is_down(tmp_path: Path) -> None:
     assert "destination archive" in done.output
     assert "failed" in done.output
     assert "refused" in done.output
+
+
+def test_check_fails_when_an_archive_does_not_take_what_it_is_to_get(tmp_path: Path) -> None:
+    """Status 1, the class named, and what to change; the archive gets nothing by it."""
+    with SmallArchive(tmp_path / "archive") as archive:
+        config = settings_file(tmp_path, free_port(), archive.port)
+        config.write_text(config.read_text() + 'objects = ["sc", "seg"]\n')
+        done = run("check", "--config", config)
+        assert archive.arrivals == ()
+    assert done.exit_code == 1
+    assert "does not accept Segmentation Storage" in done.output
+    assert 'leave "seg" out of objects of destination archive' in done.output
 
 
 def test_check_names_a_wrong_key(tmp_path: Path) -> None:

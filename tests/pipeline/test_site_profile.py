@@ -16,7 +16,8 @@ import tomlkit
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
-from dicom_node.operating.doctor import Verdict, examine
+from dicom_node.operating.doctor import examine
+from dicom_node.operating.examined import Verdict
 from dicom_node.settings import read_settings
 from pipeline.analysis import Analyzer
 from pipeline.errors import ModelPackageError
