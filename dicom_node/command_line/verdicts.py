@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import secrets
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from dicom_node.command_line.terminal import (
 from pipeline.findings import RESEARCH_NOTICE
 
 if TYPE_CHECKING:
-    from dicom_node.register.verdicts import Verdict, Verdicts
+    from dicom_node.register.register import Register
+    from dicom_node.register.verdicts import Verdict
 
 app = typer.Typer(
     no_args_is_help=True, help="What radiologists said of readings, and a labelled data set made of it."
@@ -31,9 +33,8 @@ app = typer.Typer(
 
 
 @contextmanager
-def _kept(config: Path) -> Iterator[tuple[Path, Verdicts]]:
+def _kept(config: Path) -> Iterator[tuple[Path, Register]]:
     from dicom_node.register.register import REGISTER_NAME, Register
-    from dicom_node.register.verdicts import Verdicts
 
     data = load_settings(config).node.data
     if not (data / REGISTER_NAME).is_file():
@@ -42,7 +43,7 @@ def _kept(config: Path) -> Iterator[tuple[Path, Verdicts]]:
     with plain_errors():
         register = Register.open(data)
         try:
-            yield data, Verdicts(register)
+            yield data, register
         finally:
             register.close()
 
@@ -57,10 +58,10 @@ def list_verdicts(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """The latest verdicts first."""
-    from dicom_node.register.verdicts import Wanted
+    from dicom_node.register.verdicts import Verdicts, Wanted
 
-    with _kept(config) as (_, verdicts):
-        found = verdicts.latest(Wanted(standing_only=not every), limit)
+    with _kept(config) as (_, register):
+        found = Verdicts(register).latest(Wanted(standing_only=not every), limit)
     if as_json:
         for one in found:
             print(json.dumps(_as_json(one)))  # noqa: T201 - the answer itself
@@ -93,18 +94,29 @@ def export(
     """
     from dicom_node.register.verdict_export import choose_films, exported_files
     from dicom_node.register.verdict_films import VerdictFilms
+    from dicom_node.register.verdicts import Verdicts
 
     if folder.exists() and any(folder.iterdir()):
         err.print(f"{folder}: is not empty; name a new folder", markup=False)
         raise typer.Exit(2)
-    with _kept(config) as (data, verdicts):
+    with _kept(config) as (data, register):
         kept = VerdictFilms(data, secrets.token_bytes)
-        chosen = choose_films(verdicts.standing(), kept)
+        chosen = choose_films(Verdicts(register).standing(), kept)
+        _note_export(register, f"{chosen.counts.films} films")
         for name, contents in exported_files(chosen, kept):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(contents)
     out.print(f"{folder}: {chosen.counts.words}. {RESEARCH_NOTICE}", markup=False)
+
+
+def _note_export(register: Register, films: str) -> None:
+    """In the audit trail as when the page exports."""
+    from dicom_node.processes import now
+    from dicom_node.register.audit_trail import AuditEntry, AuditTrail
+
+    entry = AuditEntry(now(), getpass.getuser(), "command line", "", "exported verdicts", films)
+    AuditTrail(register).note(entry)
 
 
 def _as_json(one: Verdict) -> dict[str, object]:

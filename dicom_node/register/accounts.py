@@ -87,7 +87,7 @@ class Accounts:
         with self._register.transaction() as connection:
             change: dict[str, object] = {"last_login_at": at.timestamp()}
             if _HASHER.check_needs_rehash(digest):
-                change["password"] = _HASHER.hash(password)
+                change["password"] = _HASHER.hash(password[:LONGEST_PASSWORD])
             connection.execute(update(person).where(_called(name)).values(**change))
         return _account(row)
 

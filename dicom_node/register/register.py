@@ -22,7 +22,8 @@ class Register(Database):
         Raises:
             LedgerError: the file cannot be opened, or the disk does not keep what is committed.
         """
-        register = cls.open_file(data / REGISTER_NAME)
+        # A name that is forgotten is overwritten, however SQLite was built.
+        register = cls.open_file(data / REGISTER_NAME, "secure_delete=ON")
         # Names of patients and digests of passwords: for the node's own user alone.
         (data / REGISTER_NAME).chmod(0o600)
         with register.transaction() as connection:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, RowMapping, delete, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from dicom_node.register.register import Register
@@ -63,7 +63,11 @@ class Worklist:
         """Lines, each with the instance that its header is of, and how far the ledger is followed: at once."""
         with self._register.transaction() as connection:
             if removed:
-                connection.execute(delete(worklist).where(worklist.c.study_instance_uid.in_(removed)))
+                # One by one: they may be more than a statement can name.
+                connection.execute(
+                    delete(worklist).where(worklist.c.study_instance_uid == bindparam("uid")),
+                    [{"uid": uid} for uid in removed],
+                )
             if lines:
                 verdicts = verdicts_of(connection, [line.study_instance_uid for line, _ in lines])
                 _upsert(connection, [_values(line, header_of, verdicts) for line, header_of in lines])

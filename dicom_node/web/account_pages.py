@@ -7,17 +7,18 @@ import io
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from dicom_node.errors import AccountError
-from dicom_node.register.accounts import LEAST_PASSWORD, ROLES, Accounts
+from dicom_node.register.accounts import LEAST_PASSWORD, ROLES, Account, Accounts
 from dicom_node.register.audit_trail import AuditTrail
 from dicom_node.register.credentials import Credentials
 from dicom_node.web.access import Permission, Person, Way, may
 from dicom_node.web.auditing import audit
 from dicom_node.web.context import Context, WebContext
+from dicom_node.web.login_limit import LoginLimit
 from dicom_node.web.pages import page
 from dicom_node.web.problem import ProblemError
 
@@ -46,10 +47,13 @@ def change_password(
     """A new password for oneself; every log-in ends."""
     _refuse_unnamed(person)
     accounts = Accounts(context.register)
-    request.app.state.login_limit.refuse_many(person.name, "account")
+
+    def check() -> Account | None:
+        return accounts.check(person.name, old, context.clock())
+
+    limit: LoginLimit = request.app.state.login_limit
     try:
-        if accounts.check(person.name, old, context.clock()) is None:
-            request.app.state.login_limit.count(person.name, "account")
+        if limit.tried(person.name, "account", check) is None:
             raise AccountError("the old password is not right")
         if new != again:
             raise AccountError("the two new passwords differ")
@@ -151,10 +155,11 @@ def change_user(
 
 @router.get("/audit")
 def show_audit(
-    request: Request, context: Context, person: Administrator, before: int | None = None,
-    who: str = "", about: str = "",
+    request: Request, context: Context, person: Administrator,
+    before: Annotated[int | None, Query(ge=0, lt=2**63)] = None, who: str = "", about: str = "",
 ) -> Response:  # fmt: skip
     """The audit trail, the latest first."""
+    audit(request, person, "saw audit trail", about or who or "all")
     lines = context.audit.latest(_LINES + 1, before=before, person=who, about=about)
     older = lines[_LINES - 1][0] if len(lines) > _LINES else None
     return page(request, "audit.html", person, lines=lines[:_LINES], older=older, who=who, about=about)

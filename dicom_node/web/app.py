@@ -26,6 +26,7 @@ from dicom_node.web import (
     try_page,
     worklist_page,
 )
+from dicom_node.web.access import Permission, Person
 from dicom_node.web.api import (
     analyses,
     associations,
@@ -38,8 +39,8 @@ from dicom_node.web.api import (
     verdicts,
 )
 from dicom_node.web.context import WebContext
-from dicom_node.web.guards import add_guards
-from dicom_node.web.login_page import LoginLimit
+from dicom_node.web.guards import HEADERS, add_guards
+from dicom_node.web.login_limit import LoginLimit
 from dicom_node.web.pages import FOLDER, page
 from dicom_node.web.problem import ProblemError
 from pipeline.findings import RESEARCH_NOTICE
@@ -146,8 +147,15 @@ def _answer_node_error(request: Request, error: Exception) -> Response:
         error,
     )
     status = 503 if error.transient else 500
-    return answer(request, ProblemError(status, "The node could not do it", str(error)))
+    # The words may name a file: of use to whoever can mend it, and nobody else's business.
+    person: Person | None = getattr(request.state, "person", None)
+    mends = person is not None and person.may(Permission.ADMINISTER)
+    said = str(error) if mends else "The node's log says why."
+    return answer(request, ProblemError(status, "The node could not do it", said))
 
 
 def _answer_unforeseen(request: Request, _error: Exception) -> Response:
-    return answer(request, ProblemError(500, "Something went wrong", "The node's log says what."))
+    response = answer(request, ProblemError(500, "Something went wrong", "The node's log says what."))
+    # This one is given outside of all guards.
+    response.headers.update(HEADERS)
+    return response

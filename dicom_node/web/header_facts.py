@@ -20,6 +20,7 @@ from pipeline.film_file import read_dataset
 from pipeline.header_values import UNREADABLE
 
 LONGEST = 160
+_DEFERRED_BYTES = 64 << 10
 _DATE = re.compile("[0-9]{8}")
 _BULK = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN"})
 _PARSING_FAILS = (*UNREADABLE, InvalidDicomError, EOFError, RecursionError, PipelineError, OSError)
@@ -66,7 +67,8 @@ def read_header(path: Path, transfer_syntax_uid: str = "") -> Dataset | None:
         if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
             # Inflated within bounds.
             return read_dataset(path)
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        # A stranger may have put anything before the pixels: what is long stays in the file.
+        return pydicom.dcmread(path, stop_before_pixels=True, force=True, defer_size=_DEFERRED_BYTES)
     except _PARSING_FAILS:
         return None
 

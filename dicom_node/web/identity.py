@@ -8,11 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dicom_node.errors import LedgerError
 from dicom_node.register.accounts import Accounts
 from dicom_node.register.credentials import Credential, Credentials
 from dicom_node.web.access import LOCAL, Permission, Person, Role, Way
 from dicom_node.web.context import WebContext
-from dicom_node.web.problem import ProblemError
+from dicom_node.web.problem import ProblemError, unreadable_register
 
 _BEARER = "bearer "
 
@@ -31,6 +32,9 @@ class IdentityGuard:
                 request.state.person = await run_in_threadpool(person_of, request, self._context)
             except ProblemError as problem:
                 await problem.response()(scope, receive, send)
+                return
+            except LedgerError as error:
+                await unreadable_register(error).response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -24,12 +25,15 @@ from dicom_node.web.problem import ProblemError
 from dicom_node.work.study_changes import Changes, StudyChanges
 
 MOST_STREAMS = 200
+# One person cannot take them from all others.
+_MOST_OF_ONE = 50
 # Above this a page does better to load itself again.
 _MOST_STUDIES = 200
 _HEARTBEAT_SECONDS = 15
 # A stream ends after so long, and the page opens another: whoever lost their rights loses it then.
 _STREAM_SECONDS = 600.0
 _BEHIND = 32
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 # What a page is still to be told; None ends it.
@@ -42,7 +46,7 @@ class LiveStudies:
     def __init__(self, most: int = MOST_STREAMS) -> None:
         self._most = most
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._streams: set[Stream] = set()
+        self._streams: dict[Stream, str] = {}
         self._ended = False
 
     @property
@@ -63,7 +67,7 @@ class LiveStudies:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._spread, None)
 
-    def refuse_more(self) -> None:
+    def refuse_more(self, name: str) -> None:
         """Before a stream is opened.
 
         Raises:
@@ -71,22 +75,27 @@ class LiveStudies:
         """
         if self._ended:
             raise ProblemError(503, "The node ends", "Come back when it runs again.")
-        if len(self._streams) >= self._most:
+        mine = sum(one == name for one in self._streams.values())
+        if len(self._streams) >= self._most or mine >= _MOST_OF_ONE:
             raise ProblemError(
                 503, "Too many live pages", "Close some; this one still shows what it has.",
                 {"Retry-After": "30"},
             )  # fmt: skip
 
-    def open(self) -> Stream:
-        """A stream's share, from now on."""
+    def is_watched_by(self, name: str) -> bool:
+        """From any thread: whether that person has a page open that listens."""
+        return name in tuple(self._streams.values())
+
+    def open(self, name: str) -> Stream:
+        """That person's stream's share, from now on."""
         self._loop = asyncio.get_running_loop()
         queue: Stream = asyncio.Queue(_BEHIND)
-        self._streams.add(queue)
+        self._streams[queue] = name
         return queue
 
     def close(self, queue: Stream) -> None:
         """The stream is over."""
-        self._streams.discard(queue)
+        self._streams.pop(queue, None)
 
     def _spread(self, event: ServerSentEvent | None) -> None:
         for queue in self._streams:
@@ -154,21 +163,21 @@ async def events(
     last_event_id: Annotated[str, Header()] = "",
 ) -> EventSourceResponse:
     """What changed since the page was made, then what changes, until the page is closed."""
-    number = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else since
+    number = int(last_event_id) if _NUMBER.fullmatch(last_event_id) else since
     live = live_studies(request.app)
-    live.refuse_more()
+    live.refuse_more(person.name)
     await run_in_threadpool(audit, request, person, "watched worklist", "")
     return EventSourceResponse(
-        _stream(live, context, min(number, 2**62)),
+        _stream(live, context, person.name, min(number, 2**62)),
         ping=_HEARTBEAT_SECONDS,
         ping_message_factory=lambda: ServerSentEvent(comment="still here"),
         send_timeout=30,
     )
 
 
-async def _stream(live: LiveStudies, context: WebContext, number: int) -> AsyncIterator[Any]:
+async def _stream(live: LiveStudies, context: WebContext, name: str, number: int) -> AsyncIterator[Any]:
     until = time.monotonic() + _STREAM_SECONDS
-    queue = live.open()
+    queue = live.open(name)
     try:
         yield ServerSentEvent("{}", event="open", retry=2000)
         missed = await run_in_threadpool(_missed, context, number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from limits import RateLimitItemPerMinute, storage, strategies
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,34 +15,11 @@ from dicom_node.web.access import Person, Role, Way, refuse_forged
 from dicom_node.web.auditing import audit
 from dicom_node.web.context import Context, WebContext
 from dicom_node.web.identity import cookie_name
+from dicom_node.web.login_limit import LoginLimit
 from dicom_node.web.pages import page
 from dicom_node.web.problem import ProblemError
 
 router = APIRouter(include_in_schema=False)
-# Failed log-ins: of one name from one address, and from one address under any name.
-_PER_NAME, _PER_ADDRESS = RateLimitItemPerMinute(5, 5), RateLimitItemPerMinute(30, 5)
-
-
-class LoginLimit:
-    """Counts failed log-ins in a moving window."""
-
-    def __init__(self) -> None:
-        self._window = strategies.MovingWindowRateLimiter(storage.MemoryStorage())
-
-    def refuse_many(self, name: str, address: str) -> None:
-        """Raises:
-        ProblemError: 429, after five failures of that name, or thirty from that address, in five minutes.
-        """
-        keys = ((_PER_NAME, f"{name.lower()}@{address}"), (_PER_ADDRESS, address))
-        if not all(self._window.test(item, key) for item, key in keys):
-            raise ProblemError(
-                429, "Too many failed log-ins", "Try again in five minutes.", {"Retry-After": "300"}
-            )
-
-    def count(self, name: str, address: str) -> None:
-        """One more failure."""
-        self._window.hit(_PER_NAME, f"{name.lower()}@{address}")
-        self._window.hit(_PER_ADDRESS, address)
 
 
 @router.get("/login")
@@ -65,10 +41,9 @@ def log_in(
     """A session, or the form again."""
     address = request.client.host if request.client else ""
     limit: LoginLimit = request.app.state.login_limit
-    limit.refuse_many(name, address)
-    account = Accounts(context.register).check(name, password, context.clock())
+    accounts = Accounts(context.register)
+    account = limit.tried(name, address, lambda: accounts.check(name, password, context.clock()))
     if account is None:
-        limit.count(name, address)
         nobody = Person(name[:64], Role.VIEWER, frozenset(), Way.SESSION)
         audit(request, nobody, "failed to log in", name[:64])
         failed = "Nobody is registered with this name and password."

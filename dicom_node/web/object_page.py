@@ -95,6 +95,7 @@ def object_header(
     response_class=Response,
     responses={
         200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+        304: {"description": "As the browser has it"},
         **problems(404, 409, 422),
     },
 )
@@ -106,11 +107,13 @@ def object_picture(
     if made.kind not in _CAPTURES:
         raise ProblemError(409, "No picture", "Only captures are pictures.")
     audit(request, person, "saw object", sop_instance_uid, "picture")
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{made.digest[:32]}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
     pixels = pydicom.dcmread(_file(context, made)).pixel_array
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    headers = {"Cache-Control": "private, max-age=86400, immutable", "ETag": f'"{made.digest[:32]}"'}
     return Response(data.tobytes(), headers=headers, media_type="image/png")
 
 

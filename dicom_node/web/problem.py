@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from starlette.responses import JSONResponse
 
+from dicom_node.errors import LedgerError
+
+log = logging.getLogger("dicom_node.web")
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -58,3 +62,11 @@ class ProblemError(Exception):
         if self.detail:
             body["detail"] = self.detail
         return JSONResponse(body, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def unreadable_register(error: LedgerError) -> ProblemError:
+    """Who asks cannot be looked up: nobody is answered, and the log says why."""
+    log.warning("who asks is not known: %s", error)
+    return ProblemError(
+        503, "The node cannot do it now", "The node's log says why.", {"Retry-After": "5"}
+    )

@@ -27,6 +27,7 @@ from dicom_node.register.worklist_study import DELIVERY_STATES, OUTCOMES, Workli
 from dicom_node.web.access import Permission, Person, may
 from dicom_node.web.auditing import audit
 from dicom_node.web.context import Context, WebContext
+from dicom_node.web.live import live_studies
 from dicom_node.web.pages import page
 from dicom_node.web.problem import ProblemError
 from dicom_node.web.worklist_request import WorklistRequest
@@ -86,7 +87,9 @@ def worklist_page(
 def worklist_rows(
     request: Request, context: Context, person: Reader, asked: Annotated[RowsRequest, Query()]
 ) -> HTMLResponse:
-    """The rows of studies that changed, for a page that is open; it was audited when it began to listen."""
+    """The rows of studies that changed, for a page that is open: that it listens stands in the audit trail."""
+    if not live_studies(request.app).is_watched_by(person.name):
+        audit(request, person, "saw worklist", "", f"{len(asked.uid)} chosen studies")
     found = WorklistPages(context.register).lines(asked.uid, asked.query().wanted)
     refusals_only = asked.outcome == "refused"
     entries = [

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, and_, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from dicom_node.identifiers import digest_of
-from dicom_node.records import Delivery, DeliveryState, Priority, ResultObject
+from dicom_node.records import Delivery, DeliveryState, Priority, ResultKind, ResultObject
 from dicom_node.work.engine import Queue, Work, WorkEngine
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.outbox import StoredObject
+from dicom_node.work.standing import stands
 from dicom_node.work.tables import delivery, destination_capability, instance, result_object, sending
 
 DELIVER = "deliver"
@@ -134,10 +135,11 @@ class DeliveryQueue:
             delivery.c.state == DeliveryState.WAITING, delivery.c.next_attempt_at <= at
         )
         with self._ledger.read() as connection:
-            ids = [row.id for row in connection.execute(due.limit(500))]
-        if not ids:
-            return 0
+            if connection.execute(due.limit(1)).first() is None:
+                return 0
         with self._ledger.transaction() as connection:
+            # Looked for anew: meanwhile somebody may have taken one back.
+            ids = [row.id for row in connection.execute(due.limit(500))]
             return self.requeue(connection, ids)
 
     def hurry(self, destination: str) -> int:
@@ -191,11 +193,12 @@ class DeliveryQueue:
     def end(
         self, delivery_id: str, state: DeliveryState, at: float, status: int | None, detail: str
     ) -> None:
-        """Delivered, parked, replaced or cancelled."""
+        """Delivered, parked, replaced or cancelled. What arrived did, though it was cancelled on its way."""
+        arrived = [DeliveryState.CANCELLED] if state is DeliveryState.DELIVERED else []
         with self._ledger.transaction() as connection:
             connection.execute(
                 update(delivery)
-                .where(delivery.c.id == delivery_id, delivery.c.state.in_(_OPEN))
+                .where(delivery.c.id == delivery_id, delivery.c.state.in_([*_OPEN, *arrived]))
                 .values(
                     state=state,
                     ended_at=at,
@@ -233,7 +236,8 @@ class DeliveryQueue:
     def learn(self, destination: str, accepted: frozenset[str], at: float) -> int:
         """Keeps what a destination accepted in negotiation; nothing is written where that is known.
 
-        What was parked for want of a class that it accepts from now on goes again; returns how much that is.
+        What was parked for want of a class that it accepts from now on goes again, where it was not replaced
+        meanwhile; returns how much that is.
         """
         before = self.accepted(destination)
         if before == accepted:
@@ -259,6 +263,7 @@ class DeliveryQueue:
                     # With a status, the archive refused the object itself.
                     delivery.c.status.is_(None),
                     result_object.c.sop_class_uid.in_(accepted - before),
+                    or_(stands(), result_object.c.kind == str(ResultKind.REJECTION)),
                 )
             )
             ids = [row.id for row in connection.execute(wanted)]

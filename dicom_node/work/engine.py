@@ -179,9 +179,13 @@ class WorkEngine:
         return len(sure)
 
     def cancel(self, workflow_ids: list[str]) -> None:
-        """Takes work back that has not begun."""
-        if workflow_ids:
-            self._client.cancel_workflows(workflow_ids)
+        """Takes work back that has not begun; what runs goes on.
+
+        The engine would give the place of running work away at once: the next would run beside it.
+        """
+        waiting = self.waiting(workflow_ids)
+        if waiting:
+            self._client.cancel_workflows(sorted(waiting))
 
     def forget_before(self, moment: datetime, most: int = 500) -> int:
         """Deletes the record of work that ended before `moment`; the ledger keeps what people see."""

@@ -65,7 +65,8 @@ class LedgerIntake:
                 read_again(connection, self._engine, received.id, received.received_at)
                 return
             if known:
-                self._deliveries.wake(connection, received.id, received.received_at)
+                # What only repeats another version has no objects of its own.
+                self._deliveries.wake(connection, known.same_as or received.id, received.received_at)
                 return
             connection.execute(insert(instance).values(**_row(received)))
             _open_study(connection, received)

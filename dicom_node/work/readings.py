@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, RowMapping, func, select, update
@@ -145,8 +145,9 @@ class Readings:
                 update(instance)
                 .where(instance.c.id == job.instance_id, instance.c.state == "received")
                 .values(**_outcome_values(job, reading, now, outdated=outdated))
-            )
-            if done.rowcount == 0 or outdated:
+                .returning(instance.c.priority)
+            ).first()
+            if done is None or outdated:
                 return
             if reading.same_as is not None:
                 self._deliveries.wake(connection, reading.same_as, at)
@@ -162,8 +163,10 @@ class Readings:
                 .returning(instance.c.study_instance_uid)
             ).scalars()
             reopen_studies(connection, {*before} - {job.study_instance_uid}, at)
+            # Not the job's: it may have become more urgent while it was read.
+            priority = Priority(done.priority)
             for result in results:
-                self._deliveries.add(connection, result, now)
+                self._deliveries.add(connection, replace(result, priority=priority), now)
 
     def read_again(self, instance_id: str, at: datetime) -> None:
         """Puts an image back to be read anew, and reopens its study."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from dicom_node.records import DeliveryState
 from dicom_node.work.deliveries import DELIVER, DeliveryQueue
@@ -29,10 +29,10 @@ class Reconciler:
         orphans = self._orphans()
         sure = [ids for ids in orphans if ids[0] in self._suspects]
         self._suspects = {ids[0] for ids in orphans} - {ids[0] for ids in sure}
-        for workflow_id, task, key in sure:
-            self._enqueue(task, key)
+        again = [workflow_id for workflow_id, task, key in sure if self._enqueue(task, key)]
+        for workflow_id in again:
             log.warning("unfinished without work, enqueued again: %s", workflow_id)
-        return len(sure)
+        return len(again)
 
     def _orphans(self) -> list[tuple[str, str, str]]:
         unread = select(instance.c.id, instance.c.round).where(instance.c.state == "received")
@@ -51,28 +51,44 @@ class Reconciler:
         live = self._engine.live(ANALYSE) | self._engine.live(COMPOSE) | self._engine.live(DELIVER)
         return [one for one in found if one[0] not in live]
 
-    def _enqueue(self, task: str, key: str) -> None:
+    def _enqueue(self, task: str, key: str) -> bool:
+        """False where it ended since it was looked at: what was delivered or taken back must not come back."""
         with self._ledger.transaction() as connection:
             if task == DELIVER:
-                self._deliveries.requeue(connection, [key])
-                return
+                return self._deliver(connection, key)
             if task == ANALYSE:
-                row = connection.execute(
-                    update(instance)
-                    .where(instance.c.id == key)
-                    .values(round=instance.c.round + 1)
-                    .returning(instance.c.round, instance.c.priority)
-                ).one()
-                self._engine.enqueue(connection, analysis_work(key, row.round, row.priority))
-                return
-            study_uid, _, revision = key.rpartition("/")
-            turn = connection.execute(
-                update(study_revision)
-                .where(
-                    study_revision.c.study_instance_uid == study_uid,
-                    study_revision.c.revision == int(revision),
-                )
-                .values(round=study_revision.c.round + 1)
-                .returning(study_revision.c.round)
-            ).scalar_one()
+                return self._analyse(connection, key)
+            return self._compose(connection, key)
+
+    def _deliver(self, connection: Connection, key: str) -> bool:
+        queued = select(delivery.c.id).where(
+            delivery.c.id == key, delivery.c.state == DeliveryState.QUEUED
+        )
+        return bool(self._deliveries.requeue(connection, list(connection.execute(queued).scalars())))
+
+    def _analyse(self, connection: Connection, key: str) -> bool:
+        row = connection.execute(
+            update(instance)
+            .where(instance.c.id == key, instance.c.state == "received")
+            .values(round=instance.c.round + 1)
+            .returning(instance.c.round, instance.c.priority)
+        ).first()
+        if row is not None:
+            self._engine.enqueue(connection, analysis_work(key, row.round, row.priority))
+        return row is not None
+
+    def _compose(self, connection: Connection, key: str) -> bool:
+        study_uid, _, revision = key.rpartition("/")
+        turn = connection.execute(
+            update(study_revision)
+            .where(
+                study_revision.c.study_instance_uid == study_uid,
+                study_revision.c.revision == int(revision),
+                study_revision.c.state == "composing",
+            )
+            .values(round=study_revision.c.round + 1)
+            .returning(study_revision.c.round)
+        ).scalar()
+        if turn is not None:
             self._engine.enqueue(connection, compose_work(study_uid, int(revision), turn, 10))
+        return turn is not None

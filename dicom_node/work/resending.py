@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
-from dicom_node.records import DeliveryState, ResultKind
+from dicom_node.records import DeliveryState
 from dicom_node.work.commitments import CommitmentState
 from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.ledger import Ledger
-from dicom_node.work.tables import (
-    delivery,
-    delivery_commitment,
-    instance,
-    result_object,
-    sending,
-    study_revision,
-)
+from dicom_node.work.standing import stands
+from dicom_node.work.tables import delivery, delivery_commitment, instance, result_object, sending
 
 _AGAIN = (
     DeliveryState.DELIVERED,
@@ -51,7 +45,7 @@ class Resending:
         chosen = (
             select(delivery.c.id)
             .join(result_object, result_object.c.sop_instance_uid == delivery.c.sop_instance_uid)
-            .where(concerned, _stands(), delivery.c.state.in_(_AGAIN))
+            .where(concerned, stands(), delivery.c.state.in_(_AGAIN))
             .order_by(delivery.c.created_at)
         )
         now = at.timestamp()
@@ -70,23 +64,3 @@ class Resending:
                 .values(state=CommitmentState.SENT_AGAIN, ended_at=now)
             )
             return self._deliveries.requeue(connection, ids, anew_at=now)
-
-
-def _stands() -> ColumnElement[bool]:
-    """An image's object of its reading that stands; a study's of its newest revision."""
-    of_reading = exists().where(
-        instance.c.id == result_object.c.instance_id,
-        instance.c.is_current == 1,
-        instance.c.revision == result_object.c.revision,
-    )
-    newest = (
-        select(func.max(study_revision.c.revision))
-        .where(study_revision.c.study_instance_uid == result_object.c.study_instance_uid)
-        .scalar_subquery()
-    )
-    of_revision = and_(
-        result_object.c.instance_id.is_(None),
-        result_object.c.kind != str(ResultKind.REJECTION),
-        result_object.c.revision == newest,
-    )
-    return or_(of_reading, of_revision)

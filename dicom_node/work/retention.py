@@ -28,6 +28,7 @@ from dicom_node.work.tables import (
 )
 
 _ORPHAN_HOURS = 24
+_MOST_STUDIES = 50
 _UNANSWERED = select(delivery_commitment.c.transaction_uid).where(
     delivery_commitment.c.state.in_(GOES_ON)
 )
@@ -44,12 +45,8 @@ class Retention:
     def sweep(self, at: datetime) -> int:
         """Deletes what ended `keep_days` ago, and files that no row names; returns the number of files."""
         limit = (at - timedelta(days=self._settings.retention.keep_days)).timestamp()
+        paths = self._forget_studies(limit)
         with self._ledger.transaction() as connection:
-            paths = [
-                path
-                for uid in connection.execute(_ended_before(limit)).scalars().all()
-                for path in _forget(connection, uid)
-            ]
             old = select(association.c.id).where(association.c.at < limit)
             connection.execute(
                 delete(association_detail).where(association_detail.c.association_id.in_(old))
@@ -70,6 +67,22 @@ class Retention:
         if paths or orphans:
             log.info("deleted %d files whose time was over and %d orphans", len(paths), orphans)
         return len(paths) + orphans
+
+    def _forget_studies(self, limit: float) -> list[Path]:
+        """Deletes the rows of studies that ended before `limit`, a few at a time; returns the paths of their files.
+
+        However many they are, nobody waits long for the ledger: the receiver would refuse what comes.
+        """
+        with self._ledger.read() as connection:
+            ended = connection.execute(_ended_before(limit)).scalars().all()
+        paths: list[Path] = []
+        for first in range(0, len(ended), _MOST_STUDIES):
+            some = study.c.study_instance_uid.in_(ended[first : first + _MOST_STUDIES])
+            with self._ledger.transaction() as connection:
+                # Asked anew: an image may have come, or somebody may have sent it again.
+                for uid in connection.execute(_ended_before(limit).where(some)).scalars().all():
+                    paths += _forget(connection, uid)
+        return paths
 
     def _remove_orphans(self, at: datetime) -> int:
         """A file without a row was never answered Success, or its row is gone: its sender has it."""

@@ -33,10 +33,9 @@ class Urgency:
         )
         unsent = _unsent(study_uid, instance_ids, priority)
         with self._ledger.read() as connection:
-            waiting = self._engine.waiting(
-                [f"{ANALYSE}:{row['id']}:{row['round']}" for row in _rows(connection, unread)]
-                + [f"{DELIVER}:{row['id']}:{row['round']}" for row in _deliveries(connection, unsent)]
-            )
+            work = [f"{ANALYSE}:{row['id']}:{row['round']}" for row in _rows(connection, unread)]
+            work += [f"{DELIVER}:{row['id']}:{row['round']}" for row in _deliveries(connection, unsent)]
+        waiting = self._engine.waiting(work)
         given_up: list[str] = []
         with self._ledger.transaction() as connection:
             reading = self._readings(connection, unread, priority, waiting, given_up)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import traceback
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import insert, text
+from starlette.concurrency import run_in_threadpool
 
-from dicom_node.errors import AccountError, SettingsError
+from dicom_node.errors import AccountError, LedgerError, SettingsError
 from dicom_node.register.credentials import Credentials
+from dicom_node.register.tables import worklist
+from dicom_node.web.app import ROUTERS
+from dicom_node.web.live import MOST_STREAMS, live_studies
+from dicom_node.web.login_limit import network_of
+from dicom_node.web.problem import ProblemError
 from dicom_node.web.server import refuse_open_door
 from tests.web.conftest import PASSWORD, Site, csrf_token, make_site
 
@@ -43,7 +53,9 @@ def test_the_names_of_this_machine_are_taken(site: Site, host: str) -> None:
     assert site.browser().get("/users", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Port", "X-Real-IP", "Via"]
+)
 def test_without_users_nothing_comes_through_a_proxy(site: Site, header: str) -> None:
     """Behind a proxy every stranger looks like this machine."""
     assert site.browser().get("/users", headers={header: "127.0.0.1"}).status_code == 400
@@ -299,3 +311,164 @@ def test_every_page_tells_the_browser_to_load_nothing_from_elsewhere(site: Site)
         assert not re.search(
             r"\son\w+=|<script(?! type=\"(module|application/json)\")|style=", answer.text
         )
+
+
+NAME = "DOE^JANE"
+# What is answered to somebody who is not known; all else must ask who it is.
+OPEN = {
+    ("GET", "/login"), ("POST", "/login"), ("POST", "/logout"), ("GET", "/setup"), ("POST", "/setup"),
+    ("GET", "/health/live"), ("GET", "/health/ready"),
+}  # fmt: skip
+
+
+def test_a_stranger_is_answered_by_no_route_but_the_log_in_and_the_health(site: Site) -> None:
+    """Every route of every page and of the API, whatever it would be asked for."""
+    site.accounts.add("chief", "administrator", PASSWORD, site.now)
+    stranger = site.program()
+    routes = {
+        (method, route.path)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    assert routes > OPEN
+    answered = {
+        (method, path): stranger.request(method, re.sub(r"\{\w+\}", "1", path)).status_code
+        for method, path in routes - OPEN
+    }
+    assert {asked for asked, status in answered.items() if status != 401} == set()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"host": "["}, 421), ({"host": "[::1"}, 421), ({"origin": "http://["}, 403)],
+)
+def test_a_header_without_form_is_refused_in_words(
+    site: Site, headers: dict[str, str], status: int
+) -> None:
+    """As a name that is not ours, and as another site."""
+    answer = site.browser().post("/login", data={"name": "x", "password": "x"}, headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+
+def test_a_page_from_elsewhere_gets_nothing_and_a_link_from_elsewhere_works(site: Site) -> None:
+    """Else a stranger's page could have films read, and put sights into the audit trail, while nobody is registered."""
+    browser, elsewhere = site.browser(), {"sec-fetch-site": "cross-site"}
+    assert browser.get("/", headers={**elsewhere, "sec-fetch-mode": "no-cors"}).status_code == 403
+    assert browser.get("/", headers={**elsewhere, "sec-fetch-mode": "navigate"}).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "utf-16"])
+def test_a_form_in_letters_of_no_browser_is_refused_before_it_is_read(site: Site, charset: str) -> None:
+    """Python knows some whose decoding takes the square of a megabyte, without a log-in."""
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    part = b'--b\r\ncontent-disposition: form-data; name="name"\r\n\r\n\\ud800\r\n--b--\r\n'
+    answer = site.browser().post("/login", content=part, headers={"content-type": kind})
+    assert answer.status_code == 415
+
+
+def test_a_whole_network_guesses_no_more_than_one_machine(site: Site) -> None:
+    """Who has one IPv6 address has 2^64 of them; capitals make no other name."""
+    site.logged_in()
+    said = [
+        site.browser(f"2001:db8::{number}")
+        .post("/login", data={"name": name, "password": "wrong wrong wrong"})
+        .status_code
+        for number, name in enumerate(["chief", "CHIEF", "Chief", "chief", "cHief", "chief"], start=1)
+    ]
+    neighbour = site.browser("2001:db8:0:1::1").post(
+        "/login", data={"name": "chief", "password": PASSWORD}
+    )
+    assert (said, neighbour.status_code) == ([401] * 5 + [429], 303)
+    assert network_of("::ffff:10.1.2.3") == network_of("10.1.2.3")
+
+
+def test_an_error_of_the_register_repeats_no_name(site: Site) -> None:
+    """Neither in its own words nor in those of what caused it: both are logged."""
+    with (
+        pytest.raises(LedgerError, match="NOT NULL") as caught,
+        site.register.transaction() as connection,
+    ):
+        connection.execute(insert(worklist).values(study_instance_uid="1.2", patient_name=NAME))
+    assert NAME not in "".join(traceback.format_exception(caught.value))
+    assert "INSERT" not in str(caught.value)
+
+
+def test_while_the_register_cannot_be_read_nobody_is_let_in(site: Site) -> None:
+    """503 in words for a program, whoever asks; nothing of the database is told."""
+    browser = site.logged_in()
+    with site.register.transaction() as connection:
+        connection.execute(text("DROP TABLE session"))
+    answer = browser.get("/account")
+    assert (answer.status_code, "session" in answer.text) == (503, False)
+
+
+def test_only_administrators_are_told_what_is_wrong_with_the_node(site: Site) -> None:
+    """Words that may name a file or a table are nobody else's business."""
+    administrator, viewer = site.logged_in(), site.logged_in("viewer")
+    with site.register.transaction() as connection:
+        connection.execute(text("DROP TABLE verdict"))
+    said = {one: one.get("/verdicts") for one in (administrator, viewer)}
+    assert [answer.status_code for answer in said.values()] == [503, 503]
+    assert "no such table" in said[administrator].text
+    assert "no such table" not in said[viewer].text
+
+
+def test_an_unforeseen_error_is_guarded_like_all_else(site: Site) -> None:
+    """It is answered outside of all guards, and tells nothing."""
+
+    def fail() -> None:
+        raise RuntimeError(NAME)
+
+    site.app.add_api_route("/broken", fail)
+    answer = site.browser(raise_server_exceptions=False).get("/broken")
+    assert (answer.status_code, NAME in answer.text) == (500, False)
+    assert answer.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_number_beyond_the_database_is_no_error_of_the_node(site: Site) -> None:
+    """Of the audit trail, and of a stream that says where it was."""
+    browser = site.browser()
+    assert browser.get(f"/audit?before={2**63}").status_code == 422
+    live_studies(site.app).end()
+    assert browser.get("/events", headers={"last-event-id": "9" * 5000}).status_code == 503
+
+
+def test_rows_of_the_worklist_are_seen_by_nobody_unnoticed(site: Site) -> None:
+    """An open page is in the audit trail since it listens; whoever asks without one is, each time."""
+    browser, live = site.browser(), live_studies(site.app)
+    browser.get("/worklist/rows?uid=1.2&uid=1.3")
+    assert trail(site) == [("local", "saw worklist", "")]
+
+    async def listen() -> None:
+        stream = live.open("local")
+        await run_in_threadpool(browser.get, "/worklist/rows?uid=1.2")
+        live.close(stream)
+
+    asyncio.run(listen())
+    assert len(trail(site)) == 1
+    browser.get("/worklist/rows?uid=1.2")
+    assert len(trail(site)) == 2
+
+
+def test_one_person_cannot_take_all_live_pages(site: Site) -> None:
+    """Whoever has very many open is refused another; somebody else is not."""
+    live = live_studies(site.app)
+
+    async def listen() -> None:
+        for _ in range(MOST_STREAMS // 2):
+            live.open("one")
+        with pytest.raises(ProblemError, match="Too many live pages"):
+            live.refuse_more("one")
+        live.refuse_more("another")
+
+    asyncio.run(listen())
+
+
+def test_only_what_takes_films_takes_a_large_body(site: Site) -> None:
+    """A form that comes with a deletion is not taken in to look for a token."""
+    browser = site.logged_in()
+    answer = browser.request("DELETE", "/api/v1/analyses/1", files={"x": b"x" * 1_200_000})
+    assert answer.status_code == 413

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -142,6 +143,27 @@ def test_an_act_on_a_chosen_study_is_done_and_told(place: Place) -> None:
     assert {path: path.read_bytes() for path in lost} == lost
 
 
+@pytest.mark.parametrize("act", ["retry", "read-again", "priority", "cancel"])
+def test_every_act_of_the_worklist_answers_in_words(place: Place, act: str) -> None:
+    """And is in the audit trail, about that study; the study is none the worse for it."""
+    study = place.suspicious.rpartition("/")[2]
+    with place.browser.window() as window:
+        window.page.on("dialog", lambda dialog: dialog.accept())
+        window.open("/")
+        window.page.locator(f'tr[data-uid="{study}"] input[type=checkbox]').check()
+        window.page.locator("#priority").select_option("urgent")
+        window.page.locator(f'button[data-act="{act}"]').click()
+        expect(window.page.locator(".toast").first).to_have_text(re.compile(r"\w+ \w+"))
+        assert "Something went wrong" not in window.page.locator("#toasts").inner_text()
+        window.open(f"/audit?about={study}")
+        words = {
+            "retry": "retried study", "read-again": "read study again",
+            "priority": "set priority of study", "cancel": "cancelled study",
+        }  # fmt: skip
+        expect(window.page.locator("tbody")).to_contain_text(words[act])
+    place.served.node.wait_for(lambda: place.served.node.jobs.unfinished() == 0)
+
+
 def test_the_film_is_drawn_with_its_boxes_and_answers_mouse_and_keys(place: Place) -> None:
     """Window, zoom and inversion change the picture and come back; boxes go and come."""
     with place.browser.window() as window:
@@ -271,6 +293,9 @@ def test_a_dropped_film_is_read_in_place_and_nothing_is_sent(place: Place) -> No
         notes.write_text("<html><script>alert(1)</script></html>")
         window.page.set_input_files("#files", str(notes))
         expect(window.page.locator("#queue")).to_contain_text("neither DICOM, PNG nor JPEG")
+        window.page.on("dialog", lambda dialog: dialog.accept())
+        window.page.locator("#history [data-delete]").first.click()
+        expect(window.page.locator("#history [data-analysis]")).to_have_count(0)
         # The browser's console tells of each refused request.
         assert all("415" in one or "422" in one for one in window.errors)
         window.errors.clear()
@@ -356,7 +381,41 @@ def test_the_first_user_ends_the_open_door(place: Place) -> None:
             stranger.page.click("button.main")
             stranger.page.wait_for_url(f"**{place.suspicious}")
             painted(stranger)
+        _people_and_tokens(window)
         window.page.get_by_role("button", name="Log out").click()
         expect(window.page.locator("h1")).to_have_text("Log in")
         window.open("/")
         expect(window.page.locator("h1")).to_have_text("Log in")
+
+
+def _people_and_tokens(window: Window) -> None:
+    """Somebody is registered and locked out, a token made and taken back, a password changed."""
+    page = window.page
+    window.open("/users")
+    form = page.locator('form[action="/users"]')
+    form.locator('input[name="name"]').fill("reader")
+    form.locator("select").select_option("radiologist")
+    form.locator('input[name="password"]').fill(PASSWORD)
+    form.locator("button").click()
+    row = page.locator("tr", has=page.locator("th", has_text="reader"))
+    expect(row.locator("select")).to_have_value("radiologist")
+    row.get_by_role("button", name="Lock out").click()
+    expect(row.get_by_role("button", name="Let in again")).to_be_visible()
+    window.open("/account")
+    page.fill('input[name="label"]', "prometheus")
+    page.check('input[value="metrics"]')
+    page.get_by_role("button", name="Make it").click()
+    token = page.locator('input[aria-label="Token"]').input_value()
+    figures = httpx.get(f"{window.address}/metrics", headers={"authorization": f"Bearer {token}"})
+    assert "fracture_node" in figures.text
+    page.get_by_role("button", name="Take back prometheus").click()
+    expect(page.locator("tbody")).to_contain_text("taken back")
+    assert httpx.get(f"{window.address}/metrics").status_code == 401
+    for name, value in (("old", PASSWORD), ("new", f"{PASSWORD}!"), ("again", f"{PASSWORD}!")):
+        page.fill(f'input[name="{name}"]', value)
+    page.get_by_role("button", name="Change it").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+    page.fill('input[name="name"]', "chief")
+    page.fill('input[name="password"]', f"{PASSWORD}!")
+    page.click("button.main")
+    expect(page.locator(".who")).to_contain_text("chief")

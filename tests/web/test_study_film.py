@@ -7,6 +7,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import cv2
@@ -16,6 +17,7 @@ import pytest
 from pydicom.dataset import FileDataset
 from pydicom.uid import JPEG2000Lossless
 
+from dicom_node.web.api import films
 from dicom_node.web.film_pixels import read_film_pixels
 from dicom_node.work.readings import FinishedReading
 from pipeline.findings import NotProcessed
@@ -106,14 +108,14 @@ def test_the_pixels_come_as_they_are_described(site: Site) -> None:
 
 
 def test_the_browser_keeps_a_film_and_no_one_between_does(site: Site) -> None:
-    """Private and immutable; asked again with its ETag there is nothing to send. The page itself is not kept."""
+    """Private, and asked for again at each sight; with its ETag there is nothing to send. The page itself is not kept."""
     walk, ds = Walk(site), phantom()
     job = walk.receive(ds)
     walk.read(job, ds, POSITIVE)
     browser = site.browser()
     for form in ("film", "thumbnail"):
         first = browser.get(f"/api/v1/jobs/{job}/{form}")
-        assert first.headers["cache-control"] == "private, max-age=86400, immutable"
+        assert first.headers["cache-control"] == "private, no-cache"
         again = browser.get(
             f"/api/v1/jobs/{job}/{form}", headers={"if-none-match": first.headers["etag"]}
         )
@@ -164,3 +166,18 @@ def test_layers_are_those_of_the_model_that_read(reading_site: Site) -> None:
     assert said["same_model"] is True
     assert said["heat"].startswith("iVBOR")
     assert said["activation"].startswith("iVBOR")
+
+
+def test_whoever_waits_too_long_for_a_film_is_told_to_come_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else those who wait would hold every thread that answers, and nobody could log in."""
+    walk, ds = Walk(site), phantom()
+    job = walk.receive(ds)
+    walk.read(job, ds, POSITIVE)
+    monkeypatch.setattr(films, "_DECODING", BoundedSemaphore(1))
+    monkeypatch.setattr(films, "_WAIT_SECONDS", 0.0)
+    with films._DECODING:
+        answer = site.browser().get(f"/api/v1/jobs/{job}/film")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+    assert site.browser().get(f"/api/v1/jobs/{job}/film").status_code == 200

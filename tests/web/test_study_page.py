@@ -214,6 +214,9 @@ def test_a_capture_is_shown_in_its_own_colours(filled: Filled, tmp_path: Path) -
     file = tmp_path / "object.dcm"
     file.write_bytes(filled.browser.get(f"/api/v1/objects/{uid}/file").content)
     assert np.array_equal(shown, pydicom.dcmread(file).pixel_array)
+    assert picture.headers["cache-control"] == "private, no-cache"
+    known = {"if-none-match": picture.headers["etag"]}
+    assert filled.browser.get(f"/api/v1/objects/{uid}/picture", headers=known).status_code == 304
     assert filled.browser.get(f"/api/v1/objects/{_made(filled, 'sr')}/picture").status_code == 409
 
 

@@ -278,6 +278,8 @@ def test_the_export_is_read_and_trained_on_and_names_nobody(site: Site, tmp_path
     names_nobody(out, films)
     run(out, tmp_path / "run", fitting=SHORT)
     assert record_of(tmp_path / "run")["dataset"]["layout"] == "fracatlas"
+    ((_, entry),) = site.context.audit.latest(1)
+    assert (entry.act, entry.role) == ("exported verdicts", "command line")
     again = CliRunner().invoke(app, ["verdicts", "export", str(out), "--config", str(config)])
     assert again.exit_code == 2
 

@@ -67,6 +67,22 @@ def test_work_of_a_killed_process_is_done_by_the_next(workplace: Workplace) -> N
     assert notes.count(f"begin {received.id}") == 2
 
 
+def test_running_work_is_not_taken_back(workplace: Workplace) -> None:
+    """It keeps its place until it ends: the next would run beside it, and send what it sends."""
+    running = [workplace.receive(name) for name in ("a", "b")]
+    worker = start_worker(workplace.folder, 60)
+    try:
+        for one in running:
+            wait_for(workplace.folder, f"begin {one.id}")
+        waiting = workplace.receive("c")
+        work = [f"{ANALYSE}:{one.id}:1" for one in (*running, waiting)]
+        workplace.engine.cancel(work)
+        assert workplace.engine.live(ANALYSE) == set(work[:2])
+    finally:
+        worker.kill()
+        worker.wait()
+
+
 def test_emergencies_overtake(workplace: Workplace) -> None:
     """What is urgent goes before what came earlier; two are read at a time, so it is one of the first two."""
     from dicom_node.records import Priority

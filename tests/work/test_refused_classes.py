@@ -175,6 +175,30 @@ def test_it_goes_by_itself_once_an_association_shows_that_the_class_is_taken(
     assert {line.id for line in site.lines() if line.state != "delivered"} == {bad}
 
 
+def test_what_was_replaced_meanwhile_stays_parked(workplace: Workplace) -> None:
+    """The film was read anew: only what the second reading made goes when the class is taken."""
+    site = Site(workplace, objects=["sc", "seg"])
+    site.results(ResultKind.SEGMENTATION)
+    site.deliver_to([SECONDARY_CAPTURE])
+    workplace.readings.read_again(f"{'a':0>64}", workplace.now)
+    job = workplace.readings.begin(f"{'a':0>64}", workplace.now)
+    assert job is not None
+    made = [_object(ResultKind.SEGMENTATION, "anew"), _object(ResultKind.OVERLAY, "anew, too")]
+    new = [
+        NewDelivery(
+            one, workplace.outbox.store(one), "archive", job.revision, job.instance_id, job.priority
+        )
+        for one in made
+    ]
+    workplace.readings.finish(job, FinishedReading(POSITIVE, "a", "a"), new, workplace.later(1))
+    site.deliver_to([SECONDARY_CAPTURE])
+    assert site.states() == ["parked", "parked", "delivered"]
+    site.results(ResultKind.OVERLAY, film="b")
+    site.deliver_to([SECONDARY_CAPTURE, SEGMENTATION])
+    site.deliver_to([SECONDARY_CAPTURE, SEGMENTATION])
+    assert site.states() == ["parked", "delivered", "delivered", "delivered"]
+
+
 def test_an_archive_that_takes_neither_reports_nor_captures_is_waited_for(workplace: Workplace) -> None:
     """It is set up wrongly, and answers C-ECHO all the same: that must not hurry the next try."""
     site = Site(workplace, objects=["sc", "seg"])

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from dicom_node.records import DeliveryState, Priority, ResultKind, ResultObject
 from dicom_node.settings import DicomDestination, Retention, Settings, Study
-from dicom_node.work.deliveries import NewDelivery
+from dicom_node.work import retention
+from dicom_node.work.deliveries import DELIVER, NewDelivery
+from dicom_node.work.engine import WorkEngine
 from dicom_node.work.intake import ANALYSE
 from dicom_node.work.job_control import JobControl
 from dicom_node.work.job_list import JobList
+from dicom_node.work.ledger import Ledger
 from dicom_node.work.outbox import Outbox
 from dicom_node.work.readings import FinishedReading
 from dicom_node.work.reconciling import Reconciler
@@ -203,6 +208,21 @@ def test_the_same_bytes_again_wake_what_was_parked(workplace: Workplace) -> None
     assert len(JobList(workplace.ledger).images(5)) == 1
 
 
+def test_another_encoding_that_comes_again_wakes_what_was_parked(workplace: Workplace) -> None:
+    """It is the film that stands in other bytes, and has no objects of its own."""
+    workplace.receive("a", sop="1.2.9")
+    read(workplace, "a", results=(overlay(workplace, "a"),))
+    (line,) = JobList(workplace.ledger).images(1)[0].deliveries
+    workplace.receive("b", sop="1.2.9")
+    job = workplace.readings.begin(f"{'b':0>64}", workplace.now)
+    assert job is not None
+    same = FinishedReading(NEGATIVE, "pixels a", "header", same_as=f"{'a':0>64}")
+    workplace.readings.finish(job, same, (), workplace.now)
+    workplace.deliveries.end(line.id, DeliveryState.PARKED, 1.0, None, "tried for 48 h")
+    workplace.receive("b", sop="1.2.9")
+    assert [one.id for one in workplace.deliveries.queued("archive", line.id, 50)] == [line.id]
+
+
 def test_an_ended_delivery_stays_ended(workplace: Workplace) -> None:
     """A late failure of the same batch does not bring a delivered object back."""
     workplace.receive("a")
@@ -224,6 +244,61 @@ def test_an_unfinished_row_without_work_is_enqueued_again(workplace: Workplace, 
     reconciler = Reconciler(workplace.ledger, workplace.engine, workplace.deliveries)
     assert [reconciler.sweep(), reconciler.sweep(), reconciler.sweep()] == [0, 1, 0]
     assert workplace.engine.live(ANALYSE) | workplace.engine.live("deliver")
+
+
+def test_what_arrived_is_said_to_be_there_though_it_was_cancelled(workplace: Workplace) -> None:
+    """On its way when somebody took it back: the archive has it, and a later revision must retire it."""
+    workplace.receive("a")
+    read(workplace, "a", results=(overlay(workplace, "a"),))
+    line = JobList(workplace.ledger).images(1)[0].deliveries[0]
+    JobControl(workplace.ledger, workplace.engine).cancel(f"{'a':0>64}", workplace.now)
+    workplace.deliveries.wait(line.id, 2.0, None, "aborted", refused=False)
+    assert JobList(workplace.ledger).images(1)[0].deliveries[0].state == "cancelled"
+    workplace.deliveries.end(line.id, DeliveryState.DELIVERED, 1.0, 0, "")
+    assert JobList(workplace.ledger).images(1)[0].deliveries[0].state == "delivered"
+
+
+@pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.CANCELLED])
+def test_what_ends_while_the_reconciler_looks_does_not_come_back(
+    workplace: Workplace, state: DeliveryState
+) -> None:
+    """Another association brought it there, or somebody took it back: it is not sent again."""
+    workplace.receive("a")
+    read(workplace, "a", results=(overlay(workplace, "a"),))
+    line = JobList(workplace.ledger).images(1)[0].deliveries[0]
+    workplace.engine.cancel(sorted(workplace.engine.live(DELIVER)))
+
+    class Meanwhile(WorkEngine):
+        """Between the look at the rows and the look at the work."""
+
+        ends = False
+
+        def live(self, task: str) -> set[str]:
+            if self.ends:
+                workplace.deliveries.end(line.id, state, 1.0, None, "")
+            return super().live(task)
+
+    engine = Meanwhile(workplace.ledger)
+    reconciler = Reconciler(workplace.ledger, engine, workplace.deliveries)
+    assert reconciler.sweep() == 0
+    engine.ends = True
+    assert reconciler.sweep() == 0
+    assert JobList(workplace.ledger).images(1)[0].deliveries[0].state == state
+    assert engine.live(DELIVER) == set()
+
+
+def test_a_film_that_becomes_urgent_while_it_is_read_has_urgent_results(workplace: Workplace) -> None:
+    """What was begun under the old priority is delivered under the new one."""
+    workplace.receive("a")
+    job = workplace.readings.begin(f"{'a':0>64}", workplace.now)
+    assert job is not None
+    control = JobControl(workplace.ledger, workplace.engine)
+    control.set_priority(job.instance_id, Priority.EMERGENCY)
+    workplace.readings.finish(
+        job, FinishedReading(NEGATIVE, "pixels", "header"), (overlay(workplace, "a"),), workplace.now
+    )
+    with workplace.ledger.read() as connection:
+        assert connection.execute(select(delivery.c.priority)).scalar() == Priority.EMERGENCY
 
 
 def test_retry_reads_again_what_could_not_be_read(workplace: Workplace) -> None:
@@ -294,6 +369,42 @@ def test_retention_deletes_what_ended_and_nothing_else(workplace: Workplace) -> 
     with workplace.ledger.read() as connection:
         assert connection.execute(select(instance.c.id)).all() == []
     assert not list((workplace.folder / "outbox").rglob("*.dcm"))
+
+
+def test_retention_asks_again_before_it_deletes(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few studies at a time; one to which an image comes meanwhile stays, with all that it has."""
+    monkeypatch.setattr(retention, "_MOST_STUDIES", 1)
+    studies = ["1.2.3", "1.2.4", "1.2.5"]
+    for name, study in zip("abc", studies, strict=True):
+        workplace.receive(name, study=study)
+        read(workplace, name)
+    compose_closed(workplace)
+    forget = retention._forget
+    came: list[str] = []
+
+    def forget_slowly(connection: Connection, study_uid: str) -> list[Path]:
+        came.append(study_uid)
+        return forget(connection, study_uid)
+
+    class Busy(Ledger):
+        """Once the first study is deleted, an image of the last one comes."""
+
+        @contextmanager
+        def transaction(self) -> Iterator[Connection]:
+            if len(came) == 1:
+                workplace.receive("late", study=studies[-1])
+            with super().transaction() as connection:
+                yield connection
+
+    monkeypatch.setattr(retention, "_forget", forget_slowly)
+    Retaining(settings_for(workplace.folder), Busy(workplace.ledger.engine)).sweep(
+        START + timedelta(days=30)
+    )
+    assert came == studies[:2]
+    assert {one.study_instance_uid for one in JobList(workplace.ledger).images(9)} == {studies[-1]}
+    assert len(JobList(workplace.ledger).images(9)) == 2
 
 
 def test_retention_leaves_a_film_that_has_just_come_again(workplace: Workplace) -> None:

@@ -29,7 +29,7 @@ from dicom_node.web.reading_room import Picture
 from dicom_node.web.uploads import ANY_BODY, ReceivedUpload
 from pipeline.findings import Outcome
 
-router = APIRouter(tags=["analyses"], max_body_size=ANY_BODY)
+router = APIRouter(tags=["analyses"])
 PLACE = "/api/v1/analyses"
 # As an older client knows it.
 ALIAS = "/api/analysis"
@@ -64,8 +64,9 @@ class AnalysesAnswer(BaseModel):
     description="As `POST /api/v1/predict`; findings and pictures stay in the history for [web] keep_analyses_days.",
     responses=problems(*UPLOAD_PROBLEMS),
     openapi_extra=form_with_file(),
+    max_body_size=ANY_BODY,
 )
-@router.post(ALIAS, status_code=201, include_in_schema=False)
+@router.post(ALIAS, status_code=201, include_in_schema=False, max_body_size=ANY_BODY)
 def add_analysis(
     request: Request, response: Response, context: Context, upload: ReceivedUpload
 ) -> AnalysisAnswer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import Annotated
 
@@ -25,7 +27,7 @@ JobId = Annotated[str, Path(pattern="^[0-9A-Za-z]{1,64}$", description="The job'
 Reader = Annotated[Person, Depends(may(Permission.READ))]
 _THUMBNAIL_SIDE = 192
 # A film in full size takes up to 700 MB while it is decoded, and every browser of the house may ask at once.
-_DECODING = BoundedSemaphore(2)
+_DECODING, _WAIT_SECONDS = BoundedSemaphore(2), 20.0
 # Changes with what is made of the same bytes.
 _FORM = "1"
 
@@ -63,7 +65,7 @@ def decoded(context: WebContext, film: StudyFilm) -> FilmPixels:
     analysis has done it.
 
     Raises:
-        ProblemError: 404 where the file is gone, 409 where no film can be had from it.
+        ProblemError: 404 where the file is gone, 409 where no film can be had from it, 429 where too many wait.
     """
     reason = film.findings.reason if film.findings else None
     if reason is NotProcessed.READING_FAILED or not (film.pixel_digest or _is_plain(film)):
@@ -71,7 +73,7 @@ def decoded(context: WebContext, film: StudyFilm) -> FilmPixels:
             409, "The film cannot be shown", reason.meaning if reason else "It is not read yet."
         )
     try:
-        with _DECODING:
+        with _one_of_two():
             return read_film_pixels(context.settings.node.data / film.spool_path)
     except OSError as error:
         raise ProblemError(404, "The film is gone", "Its file is no longer kept.") from error
@@ -92,11 +94,11 @@ def decoded(context: WebContext, film: StudyFilm) -> FilmPixels:
             "headers": {"Film-Description": {"schema": {"type": "string"}}},
         },
         304: {"description": "As the browser has it"},
-        **problems(404, 409, 422),
+        **problems(404, 409, 422, 429),
     },
 )
 def film_pixels(request: Request, context: Context, person: Reader, job: JobId) -> Response:
-    """The pixels, cached by the browser: the bytes of a job never change."""
+    """The pixels; a browser that has them is told so, for the bytes of a job never change."""
     film = known_film(context, job)
     audit(request, person, "saw film", film.sop_instance_uid)
     headers = _kept(film, "film")
@@ -114,7 +116,7 @@ def film_pixels(request: Request, context: Context, person: Reader, job: JobId) 
     responses={
         200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
         304: {"description": "As the browser has it"},
-        **problems(404, 409, 422),
+        **problems(404, 409, 422, 429),
     },
 )
 def thumbnail(request: Request, context: Context, person: Reader, job: JobId) -> Response:
@@ -156,14 +158,30 @@ def layers(request: Request, context: Context, person: Reader, job: JobId) -> La
     )
 
 
+@contextmanager
+def _one_of_two() -> Iterator[None]:
+    """Whoever waits holds one of the threads that answer everybody."""
+    if not _DECODING.acquire(timeout=_WAIT_SECONDS):
+        raise ProblemError(
+            429, "Too many films at once", "Ask again in a few seconds.", {"Retry-After": "5"}
+        )
+    try:
+        yield
+    finally:
+        _DECODING.release()
+
+
 def _is_plain(film: StudyFilm) -> bool:
     syntax = UID(film.transfer_syntax_uid)
     return syntax.is_transfer_syntax and not syntax.is_compressed
 
 
 def _kept(film: StudyFilm, form: str) -> dict[str, str]:
-    """A job names bytes: what is made of them may lie in this browser, and in no cache on the way."""
+    """A job names bytes: what is made of them may lie in this browser, and in no cache on the way.
+
+    It asks before each sight, by the ETag: somebody else may sit there by now, and every sight is audited.
+    """
     return {
         "ETag": f'"{form}-{_FORM}-{(film.pixel_digest or film.id)[:32]}"',
-        "Cache-Control": "private, max-age=86400, immutable",
+        "Cache-Control": "private, no-cache",
     }

@@ -102,7 +102,7 @@ class VerdictAnswer(BaseModel):
     summary="Say what is right",
     description="A later verdict of the same person on the same image stands in the place of the earlier, which stays. "
     "With the verdict a copy of the film's pixels is kept, without a header, for the export.",
-    responses=problems(400, 404, 409, 422, 503),
+    responses=problems(400, 404, 409, 422, 429, 503),
 )
 def give_verdict(
     request: Request, context: Context, person: Judge, job: JobId, form: VerdictForm
