@@ -11,6 +11,7 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.dimse_status import Rejection
@@ -144,13 +145,29 @@ def _no_association(
     """Why the peer gave none, with the remedy."""
     if not connected:
         return _no_connection(remote, _probed(remote))
-    if association.is_rejected:
-        answer = association.acceptor.primitive
+    answer = _rejection(association)
+    if answer is not None:
         said = f"{remote} rejected the association: {answer.reason_str} ({answer.result_str})"
         return DestinationDownError(said, _remedy_of(answer, remote, calling_ae_title))
     if association._sent_abort:
         return DestinationDownError(f"{remote}: no answer within {remote.timeout_seconds:g} s", _PORT)
     return DestinationDownError(f"{remote} aborted or closed the connection before it accepted", _PORT)
+
+
+def _rejection(association: Association) -> Any:
+    """The peer's A-ASSOCIATE-RJ; None where it sent none.
+
+    pynetdicom takes a peer that rejects and closes in a moment for one that was never connected: the answer then
+    still lies in its queue.
+    """
+    if association.is_rejected:
+        return association.acceptor.primitive
+    answers = association.dul.to_user_queue
+    while not answers.empty():
+        answer = answers.get_nowait()
+        if isinstance(answer, A_ASSOCIATE) and answer.result:
+            return answer
+    return None
 
 
 def _remedy_of(answer: Any, remote: Remote, calling_ae_title: str) -> str:
