@@ -217,13 +217,15 @@ def test_heat_and_grad_cam_are_laid_over_the_film(place: Place) -> None:
 
 
 def test_a_verdict_with_a_box_is_kept_and_exported(place: Place) -> None:
-    """Given in the page; the command writes a labelled film of it without a name or a UID."""
+    """Given in the page, seen at once in another; the command writes a labelled film of it without a name or a UID."""
     ds = film("to be judged")
     ds.BurnedInAnnotation = "NO"
     judged = f"/studies/{study_uid('to be judged')}"
     place.served.node.storescu(write(place.folder, "judged", ds))
     place.served.node.wait_until_closed(study_uid("to be judged"))
-    with place.browser.window() as window:
+    with place.browser.window() as window, place.browser.window() as other:
+        other.open("/")
+        expect(other.page.locator("#live")).to_contain_text("live")
         window.open(judged)
         painted(window)
         form = window.page.locator("#verdict-form")
@@ -232,8 +234,7 @@ def test_a_verdict_with_a_box_is_kept_and_exported(place: Place) -> None:
         form.locator("textarea").fill("as drawn")
         form.locator("button.main").click()
         expect(window.page.locator("#verdicts")).to_contain_text("agrees: fracture present")
-        window.open("/")
-        row = window.page.locator(f'tr[data-uid="{study_uid("to be judged")}"]')
+        row = other.page.locator(f'tr[data-uid="{study_uid("to be judged")}"]')
         expect(row).to_contain_text("agrees")
     out = place.folder / "exported"
     done = place.served.node.command("verdicts", "export", str(out))

@@ -19,11 +19,14 @@ from dicom_node.register.study_record import StudyFilm
 from dicom_node.register.verdict_export import Export, choose_films, exported_files
 from dicom_node.register.verdict_films import VerdictFilms
 from dicom_node.register.verdicts import FractureWord, Verdict, Verdicts, Wanted
+from dicom_node.register.worklist import Worklist
+from dicom_node.register.worklist_follower import Followed
 from dicom_node.web.access import Permission, Person, may
 from dicom_node.web.api.films import JobId, Reader, decoded, known_film
 from dicom_node.web.auditing import audit
 from dicom_node.web.context import Context, WebContext
 from dicom_node.web.header_facts import read_header, value_words
+from dicom_node.web.live import live_studies
 from dicom_node.web.problem import ProblemError, problems
 from pipeline.findings import ImageFindings, Outcome
 
@@ -121,6 +124,9 @@ def give_verdict(
     audit(request, person, "judged image", film.sop_instance_uid, form.fracture)
     given = _verdict(context, film, findings, form, person.name, boxes)
     Verdicts(context.register).give(given)
+    # The ledger does not change by it: the open pages are told here.
+    number = Worklist(context.register).last_change()
+    live_studies(request.app).tell(Followed(number, (film.study_instance_uid,)))
     return VerdictAnswer.of(given)
 
 
