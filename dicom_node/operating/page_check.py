@@ -28,13 +28,9 @@ def examine_page(settings: Settings) -> Iterator[Examined]:
         yield Examined("page", Verdict.FAILED, complaint)
         return
     registered = _registered(settings)
-    if not registered and not web.is_loopback:
-        yield Examined(
-            "page",
-            Verdict.FAILED,
-            f"web.address = {web.address!r}, and nobody is registered: the page does not start; "
-            "`dicom-node users add NAME --role administrator`, or serve 127.0.0.1",
-        )
+    complaint = open_door(web, anybody=registered > 0)
+    if complaint:
+        yield Examined("page", Verdict.FAILED, complaint)
         return
     yield _answer(web)
     if not registered:
@@ -49,6 +45,16 @@ def examine_page(settings: Settings) -> Iterator[Examined]:
             Verdict.NOTE,
             "none: passwords and names cross the network unencrypted; set [web] certificate and private_key",
         )
+
+
+def open_door(web: Web, *, anybody: bool) -> str:
+    """Why the page does not start: others could call, and nobody is registered; "" where it does."""
+    if web.is_loopback or anybody:
+        return ""
+    return (
+        f"web.address = {web.address!r}: nobody is registered, so everybody could read patients' names; "
+        "add an administrator with `dicom-node users add NAME --role administrator`, or serve 127.0.0.1"
+    )
 
 
 def unusable_certificate(web: Web) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -18,8 +19,6 @@ ROLES = ("viewer", "radiologist", "administrator")
 LEAST_PASSWORD, LONGEST_PASSWORD = 12, 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _HASHER = PasswordHasher()
-# Checked where no such person is, so that the answer takes as long.
-_NOBODYS_PASSWORD = _HASHER.hash("nobody")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Accounts:
         """Who logs in with that password; None if nobody does."""
         with self._register.read() as connection:
             row = connection.execute(select(person).where(_called(name))).mappings().first()
-        digest = _NOBODYS_PASSWORD if row is None else row["password"]
+        digest = _nobodys_password() if row is None else row["password"]
         try:
             _HASHER.verify(digest, password[:LONGEST_PASSWORD])
         except (Argon2Error, InvalidHashError):
@@ -131,6 +130,12 @@ class Accounts:
                 )
             connection.execute(delete(session).where(func.lower(session.c.person) == name.lower()))
             _keep_an_administrator(connection)
+
+
+@cache
+def _nobodys_password() -> str:
+    """Checked where no such person is, so that the answer takes as long."""
+    return _HASHER.hash("nobody")
 
 
 def _called(name: str) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dicom_node.errors import LedgerError, SettingsError
-from dicom_node.operating.page_check import unusable_certificate
+from dicom_node.operating.page_check import open_door, unusable_certificate
 from dicom_node.register.accounts import Accounts
 from dicom_node.register.analyses import Analyses
 from dicom_node.register.register import Register
@@ -60,11 +60,8 @@ def refuse_open_door(settings: Settings, register: Register) -> None:
     Raises:
         SettingsError: saying how to add the first user.
     """
-    if not settings.web.is_loopback and not Accounts(register).exist():
-        raise SettingsError(
-            f"web.address = {settings.web.address!r}: nobody is registered, so everybody could read patients' names; "
-            "add an administrator with `dicom-node users add NAME --role administrator`, or serve 127.0.0.1"
-        )
+    if complaint := open_door(settings.web, anybody=Accounts(register).exist()):
+        raise SettingsError(complaint)
 
 
 def uvicorn_config(context: WebContext) -> uvicorn.Config:

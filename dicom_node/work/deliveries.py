@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from dicom_node.identifiers import digest_of
@@ -19,7 +19,8 @@ from dicom_node.work.standing import stands
 from dicom_node.work.tables import delivery, destination_capability, instance, result_object, sending
 
 DELIVER = "deliver"
-_OPEN = (DeliveryState.QUEUED, DeliveryState.WAITING)
+OPEN = (DeliveryState.QUEUED, DeliveryState.WAITING)
+_CANCELLABLE = (*OPEN, DeliveryState.PARKED)
 # Waiting without a status: there was no association. One that said no is not asked more often.
 _DOWN = and_(
     delivery.c.state == DeliveryState.WAITING, delivery.c.status.is_(None), delivery.c.refusals == 0
@@ -129,6 +130,21 @@ class DeliveryQueue:
             self._engine.enqueue(connection, work)
         return len(delivery_ids)
 
+    def take_back(self, connection: Connection, objects: Select[tuple[str]], at: float) -> list[str]:
+        """Cancels what has not ended of these objects' deliveries; returns their work, for the engine to cancel."""
+        rows = connection.execute(
+            update(delivery)
+            .where(delivery.c.sop_instance_uid.in_(objects), delivery.c.state.in_(_CANCELLABLE))
+            .values(
+                state=DeliveryState.CANCELLED,
+                ended_at=at,
+                next_attempt_at=None,
+                detail="cancelled",
+            )
+            .returning(delivery.c.id, delivery.c.round)
+        ).all()
+        return [f"{DELIVER}:{row.id}:{row.round}" for row in rows]
+
     def requeue_due(self, at: float) -> int:
         """Queues every waiting delivery whose time has come."""
         due = select(delivery.c.id).where(
@@ -198,7 +214,7 @@ class DeliveryQueue:
         with self._ledger.transaction() as connection:
             connection.execute(
                 update(delivery)
-                .where(delivery.c.id == delivery_id, delivery.c.state.in_([*_OPEN, *arrived]))
+                .where(delivery.c.id == delivery_id, delivery.c.state.in_([*OPEN, *arrived]))
                 .values(
                     state=state,
                     ended_at=at,
@@ -216,7 +232,7 @@ class DeliveryQueue:
         with self._ledger.transaction() as connection:
             connection.execute(
                 update(delivery)
-                .where(delivery.c.id == delivery_id, delivery.c.state.in_(_OPEN))
+                .where(delivery.c.id == delivery_id, delivery.c.state.in_(OPEN))
                 .values(
                     state=DeliveryState.WAITING,
                     next_attempt_at=until,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 
-from dicom_node.records import DeliveryState, Priority
-from dicom_node.work.deliveries import DELIVER, DeliveryQueue
+from dicom_node.records import Priority
+from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.engine import WorkEngine
 from dicom_node.work.intake import ANALYSE
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.readings import Readings
 from dicom_node.work.resending import Resending
 from dicom_node.work.study_gathering import StudyGathering
-from dicom_node.work.tables import delivery, instance, result_object
+from dicom_node.work.tables import instance, result_object
 from dicom_node.work.urgency import Urgency, priority_words
 from pipeline.findings import NotProcessed
 
@@ -65,25 +65,10 @@ class JobControl:
             own = select(result_object.c.sop_instance_uid).where(
                 result_object.c.instance_id == instance_id
             )
-            sending = connection.execute(
-                update(delivery)
-                .where(
-                    delivery.c.sop_instance_uid.in_(own),
-                    or_(*(delivery.c.state == state for state in CANCELLABLE)),
-                )
-                .values(
-                    state=DeliveryState.CANCELLED,
-                    ended_at=now,
-                    next_attempt_at=None,
-                    detail="cancelled",
-                )
-                .returning(delivery.c.id, delivery.c.round)
-            ).all()
-        work = [f"{DELIVER}:{row.id}:{row.round}" for row in sending]
-        if reading is not None:
-            work.append(f"{ANALYSE}:{instance_id}:{reading.round}")
-        self._engine.cancel(work)
-        if not work:
+            sending = self._deliveries.take_back(connection, own, now)
+        work = [] if reading is None else [f"{ANALYSE}:{instance_id}:{reading.round}"]
+        self._engine.cancel([*sending, *work])
+        if not sending and not work:
             return "nothing left to cancel"
         return f"cancelled: {'reading, ' if reading else ''}{len(sending)} deliveries"
 
@@ -98,6 +83,3 @@ class JobControl:
             study_uid = connection.execute(chosen).scalar_one()
         moved = self._urgency.change(study_uid, [instance_id], priority)
         return priority_words(priority, *moved)
-
-
-CANCELLABLE = (DeliveryState.QUEUED, DeliveryState.WAITING, DeliveryState.PARKED)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from dicom_node.work.database import Database
 from dicom_node.work.tables import study_change
+from dicom_node.work.triggers import set_triggers
 
 # Keys beside the studies' UIDs, which are digits and dots: a study was deleted; an instance was refused.
 FORGOTTEN, REFUSED = "-forgotten", "-refused"
@@ -104,22 +105,7 @@ def has_change_log(connection: Connection) -> bool:
 
 def follow_changes(connection: Connection, *, is_new: bool) -> None:
     """Sets the triggers as this version has them; in a database that had none, every study counts as changed."""
-    wanted = {f"study_change_{number}": when for number, when in enumerate(_TRIGGERS)}
-    statements = {
-        name: f"CREATE TRIGGER {name} AFTER {when} BEGIN {_TRIGGERS[when]}; END"
-        for name, when in wanted.items()
-    }
-    found = connection.execute(
-        text(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'study_change_%'"
-        )
-    )
-    known = {row.name: row.sql for row in found}
-    if known != statements:
-        for name in known:
-            connection.execute(text(f'DROP TRIGGER "{name}"'))
-        for statement in statements.values():
-            connection.execute(text(statement))
+    set_triggers(connection, "study_change", {when: f"{what}; " for when, what in _TRIGGERS.items()})
     if is_new:
         connection.execute(
             text(

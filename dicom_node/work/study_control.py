@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from dicom_node.records import DeliveryState, Priority
-from dicom_node.work.deliveries import DELIVER, DeliveryQueue
+from dicom_node.records import Priority
+from dicom_node.work.deliveries import DeliveryQueue
 from dicom_node.work.engine import WorkEngine
-from dicom_node.work.job_control import CANCELLABLE, JobControl
+from dicom_node.work.job_control import JobControl
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.resending import Resending
-from dicom_node.work.tables import delivery, instance, result_object
+from dicom_node.work.tables import instance, result_object
 from dicom_node.work.urgency import Urgency, priority_words
 
 
@@ -23,7 +23,7 @@ class StudyControl:
 
     def __init__(self, ledger: Ledger, engine: WorkEngine) -> None:
         self._ledger, self._engine = ledger, engine
-        deliveries = DeliveryQueue(ledger, engine)
+        self._deliveries = deliveries = DeliveryQueue(ledger, engine)
         self._jobs = JobControl(ledger, engine)
         self._resending = Resending(ledger, deliveries)
         self._urgency = Urgency(ledger, engine, deliveries)
@@ -69,19 +69,9 @@ class StudyControl:
             result_object.c.study_instance_uid == study_uid, result_object.c.instance_id.is_(None)
         )
         with self._ledger.transaction() as connection:
-            rows = connection.execute(
-                update(delivery)
-                .where(delivery.c.sop_instance_uid.in_(of_study), delivery.c.state.in_(CANCELLABLE))
-                .values(
-                    state=DeliveryState.CANCELLED,
-                    ended_at=at.timestamp(),
-                    next_attempt_at=None,
-                    detail="cancelled",
-                )
-                .returning(delivery.c.id, delivery.c.round)
-            ).all()
-        self._engine.cancel([f"{DELIVER}:{row.id}:{row.round}" for row in rows])
-        return len(rows)
+            work = self._deliveries.take_back(connection, of_study, at.timestamp())
+        self._engine.cancel(work)
+        return len(work)
 
 
 def _together(said: Iterable[str]) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from dicom_node.work.database import Database
 from dicom_node.work.tables import study_revision, tally
+from dicom_node.work.triggers import set_triggers
 
 # AE titles beyond so many are counted as one: without peers in the settings, anybody on this machine may send.
 _MOST_TITLES = 500
@@ -135,20 +136,7 @@ def keep_tallies(connection: Connection) -> None:
     """Sets the triggers as this version has them; what was counted stays."""
     for index in study_revision.indexes:
         index.create(connection, checkfirst=True)
-    statements = {
-        f"tally_{number}": f"CREATE TRIGGER tally_{number} AFTER {when} BEGIN {what}END"
-        for number, (when, what) in enumerate(_TRIGGERS.items())
-    }
-    found = connection.execute(
-        text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'tally_%'")
-    )
-    known = {row.name: row.sql for row in found}
-    if known == statements:
-        return
-    for name in known:
-        connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
-    for statement in statements.values():
-        connection.exec_driver_sql(statement)
+    set_triggers(connection, "tally", _TRIGGERS)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, update
 
-from dicom_node.records import DeliveryState, Priority
-from dicom_node.work.deliveries import DELIVER, DeliveryQueue
+from dicom_node.records import Priority
+from dicom_node.work.deliveries import DELIVER, OPEN, DeliveryQueue
 from dicom_node.work.engine import WorkEngine
 from dicom_node.work.intake import ANALYSE, analysis_work
 from dicom_node.work.ledger import Ledger
 from dicom_node.work.tables import delivery, instance, result_object
-
-_OPEN = (DeliveryState.QUEUED, DeliveryState.WAITING)
 
 
 class Urgency:
@@ -107,7 +105,7 @@ def _deliveries(connection: Connection, where: ColumnElement[bool]) -> Sequence[
 def _unsent(study_uid: str, instance_ids: Sequence[str], priority: Priority) -> ColumnElement[bool]:
     """Open deliveries of the images' own objects and of their study's."""
     return and_(
-        delivery.c.state.in_(_OPEN),
+        delivery.c.state.in_(OPEN),
         delivery.c.priority != priority,
         result_object.c.study_instance_uid == study_uid,
         or_(result_object.c.instance_id.in_(instance_ids), result_object.c.instance_id.is_(None)),
